@@ -1,0 +1,122 @@
+import type {
+  Account,
+  AsJson,
+  Asks,
+  AuditEntry,
+  AuditVerb,
+  AuditVerdict,
+  Binding,
+  FlowAnswer,
+  FlowSession,
+  Hand,
+  KeySourceKind,
+  Lease,
+  Lent,
+  May,
+  ProviderCard,
+  Receipt,
+  ValetkeyEvent,
+  VaultStatus,
+} from './words.ts'
+
+export interface ConnectRequest<H extends Hand = AsJson> {
+  /** Left out where a pasted key shall name its provider. */
+  readonly provider?: string
+  readonly bucket?: string
+  readonly flow?: string
+  /** What the provider's hosts need, such as a site or a resource name. */
+  readonly vars?: Readonly<Record<string, string>>
+  /** Fields known beforehand, so that nobody is asked for them. */
+  readonly fields?: Readonly<Record<string, H['secret']>>
+  /** Keep a key that could not be proved by a live check. */
+  readonly insist?: boolean
+}
+
+export interface LendRequest {
+  readonly address: string
+  /** How many seconds what is lent must still live. */
+  readonly minValidity?: number
+  readonly purpose?: string
+}
+
+export interface BindRequest<H extends Hand = AsJson> {
+  readonly caller: string
+  readonly address: string
+  readonly may: readonly May[]
+  readonly asks?: Asks
+  readonly until?: H['time']
+}
+
+export interface ForwardRequest {
+  readonly address: string
+  readonly method: string
+  /** A path with its query, or a whole URL at one of the provider's hosts. */
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: ReadableStream<Uint8Array> | Uint8Array | string | null
+  readonly signal?: AbortSignal
+}
+
+export interface ForwardAnswer {
+  readonly status: number
+  readonly headers: ReadonlyArray<readonly [string, string]>
+  readonly body: ReadableStream<Uint8Array> | null
+}
+
+export interface AuditQuery<H extends Hand = AsJson> {
+  readonly verb?: AuditVerb
+  readonly caller?: string
+  readonly since?: H['time']
+  readonly limit?: number
+}
+
+export interface EventQuery {
+  /** The id of the last event seen; what came after it is told first. */
+  readonly after?: string
+  readonly signal?: AbortSignal
+}
+
+/** The verbs, as one caller may use them. */
+export interface Desk<H extends Hand = AsJson> {
+  providers(): Promise<readonly ProviderCard[]>
+  connect(request: ConnectRequest<H>): Promise<FlowSession<H>>
+  reconnect(address: string, request?: ConnectRequest<H>): Promise<FlowSession<H>>
+  rotate(address: string, request?: ConnectRequest<H>): Promise<FlowSession<H>>
+  flow(id: string): Promise<FlowSession<H>>
+  answer(id: string, answer: FlowAnswer<H>): Promise<FlowSession<H>>
+  cancel(id: string): Promise<FlowSession<H>>
+  accounts(): Promise<readonly Account<H>[]>
+  lend(request: LendRequest): Promise<Lent<H>>
+  reveal(request: LendRequest): Promise<Lent<H>>
+  forward(request: ForwardRequest): Promise<ForwardAnswer>
+  revoke(address: string): Promise<Receipt<H>>
+  bind(request: BindRequest<H>): Promise<Binding<H>>
+  unbind(id: string): Promise<void>
+  bindings(): Promise<readonly Binding<H>[]>
+  leases(): Promise<readonly Lease<H>[]>
+  endLease(id: string): Promise<void>
+  audit(query?: AuditQuery<H>): Promise<readonly AuditEntry<H>[]>
+  events(query?: EventQuery): AsyncIterable<ValetkeyEvent<H>>
+}
+
+export interface RekeyRequest<H extends Hand = AsJson> {
+  readonly source: KeySourceKind
+  readonly passphrase?: H['secret']
+  readonly command?: string
+}
+
+/** What only the keeper of the vault does. */
+export interface KeeperDesk<H extends Hand = AsJson> {
+  status(): Promise<VaultStatus<H>>
+  lock(): Promise<VaultStatus<H>>
+  unlock(passphrase?: H['secret']): Promise<VaultStatus<H>>
+  rekey(request: RekeyRequest<H>): Promise<VaultStatus<H>>
+  /** Destroys the owner's data key: everything of theirs is unreadable from then on. */
+  eraseOwner(owner: string): Promise<void>
+  acceptRestore(): Promise<VaultStatus<H>>
+  /** The vault's accounts as one sealed document under a passphrase of its own. */
+  export(passphrase: H['secret']): Promise<string>
+  verifyAudit(): Promise<AuditVerdict<H>>
+  /** Forgets entries before a time; what remains still verifies. */
+  pruneAudit(before: H['time']): Promise<AuditVerdict<H>>
+}

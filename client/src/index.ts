@@ -1,0 +1,5 @@
+export * from './address.ts'
+export type * from './desk.ts'
+export * from './error.ts'
+export * from './remote-desk.ts'
+export type * from './words.ts'

@@ -1,0 +1,286 @@
+/**
+ * The words of Valetkey, each declared once. They are written in one of two hands: as JSON, for
+ * whoever speaks to a door; and, inside the house, with `Date`, `URL` and `Secret` in the places
+ * where JSON has only strings.
+ */
+export interface Hand {
+  time: unknown
+  link: unknown
+  secret: unknown
+}
+
+export interface AsJson extends Hand {
+  time: string
+  link: string
+  secret: string
+}
+
+/** What an account's standing with its provider is. */
+export type AccountStatus = 'connected' | 'needs-reauth' | 'failing' | 'revoked'
+
+/** `expiring`: the grant itself will die at a known time. */
+export type AccountWarning = 'expiring' | 'missing-scopes'
+
+/** An owner's standing with one provider, as it is shown: never a credential. */
+export interface Account<H extends Hand = AsJson> {
+  readonly id: string
+  readonly providerId: string
+  readonly userId: string
+  readonly displayName: string
+  readonly bucket: string
+  readonly subject: string | null
+  readonly scopes: readonly string[]
+  readonly status: AccountStatus
+  /** Why it is `needs-reauth` or `failing`, in words. */
+  readonly reason: string | null
+  readonly warnings: readonly AccountWarning[]
+  /** A standing secret (API key, password) is only ever forwarded. */
+  readonly forwardOnly: boolean
+  readonly connectedAt: H['time']
+  readonly tokenExpiresAt: H['time'] | null
+  readonly lastUsedAt: H['time'] | null
+}
+
+export type FieldKind = 'text' | 'secret' | 'code' | 'choice' | 'confirm'
+
+/** One thing a person is asked to fill in. */
+export interface Field {
+  readonly name: string
+  readonly label: string
+  readonly kind: FieldKind
+  readonly hint?: string
+  readonly choices?: readonly string[]
+  readonly optional?: boolean
+}
+
+/** What a person is asked. A door sees this and nothing else; the list is closed. */
+export type FlowStep<H extends Hand = AsJson> =
+  | { readonly ask: 'visit'; readonly url: H['link']; readonly until: H['time'] }
+  | {
+      readonly ask: 'enter-code'
+      readonly code: string
+      readonly at: H['link']
+      readonly until: H['time']
+    }
+  | {
+      readonly ask: 'fill'
+      readonly fields: readonly Field[]
+      /** Why it is asked (again), in words. */
+      readonly because?: string
+      /** Where the person finds what is asked. */
+      readonly at?: H['link']
+    }
+  | { readonly ask: 'wait'; readonly for: string; readonly until: H['time'] }
+  | { readonly ask: 'hand-over'; readonly because: string; readonly until: H['time'] }
+
+/** What a door answers: the filled fields, or the address the browser came back to. */
+export type FlowAnswer<H extends Hand = AsJson> =
+  | { readonly fields: Readonly<Record<string, H['secret']>> }
+  | { readonly callback: H['secret'] }
+
+export type FlowSessionState = 'asking' | 'done' | 'failed' | 'cancelled' | 'interrupted'
+
+/** A sign-in under way, as a door sees it. */
+export interface FlowSession<H extends Hand = AsJson> {
+  readonly id: string
+  readonly provider: string | null
+  readonly bucket: string
+  readonly flow: string
+  readonly state: FlowSessionState
+  readonly step: FlowStep<H> | null
+  readonly account: Account<H> | null
+  readonly failure: Problem | null
+  readonly expiresAt: H['time']
+}
+
+/** What a binding lets its caller do with the account. */
+export type May = 'lend' | 'forward' | 'reveal'
+
+/** Whether the owner is asked before a caller's use. */
+export type Asks = 'never' | 'first-use' | 'always'
+
+/** Which caller may use which account, how, until when. */
+export interface Binding<H extends Hand = AsJson> {
+  readonly id: string
+  readonly caller: string
+  readonly accountId: string
+  readonly address: string
+  readonly may: readonly May[]
+  readonly asks: Asks
+  readonly createdAt: H['time']
+  readonly until: H['time'] | null
+}
+
+export type LeaseVerb = 'lend' | 'forward' | 'reveal'
+
+/** By what a lease is really over. */
+export type LeaseEnd = 'expiry' | 'revocation' | 'forward' | 'ended'
+
+/** One lending, on record. */
+export interface Lease<H extends Hand = AsJson> {
+  readonly id: string
+  readonly accountId: string
+  readonly address: string
+  readonly caller: string
+  readonly verb: LeaseVerb
+  readonly openedAt: H['time']
+  /** When what was lent is dead; null for what never dies by itself. */
+  readonly until: H['time'] | null
+  readonly endsBy: LeaseEnd
+  readonly endedAt: H['time'] | null
+  readonly count: number
+}
+
+/** What is handed out with a lease. `fields` has more than one entry where a credential has. */
+export interface Lent<H extends Hand = AsJson> {
+  readonly lease: Lease<H>
+  readonly token: H['secret']
+  readonly fields: Readonly<Record<string, H['secret']>>
+  readonly tokenType: string
+  readonly expiresAt: H['time'] | null
+  readonly scopes: readonly string[]
+}
+
+/** What became of one piece of a revoked credential. */
+export interface ReceiptLine {
+  readonly what: string
+  readonly died: boolean
+  readonly how: string
+}
+
+/** What a revocation did: which pieces died, and which could not. */
+export interface Receipt<H extends Hand = AsJson> {
+  readonly accountId: string
+  readonly address: string
+  readonly at: H['time']
+  readonly lines: readonly ReceiptLine[]
+  readonly leasesEnded: number
+  readonly bindingsEnded: number
+}
+
+/** A provider as a list shows it. */
+export interface ProviderCard {
+  readonly id: string
+  readonly name: string
+  readonly category: string
+  readonly flows: readonly string[]
+  readonly hosts: readonly string[]
+  /** `built-in`, or `yours` where it was read from the owner's own folder. */
+  readonly from: 'built-in' | 'yours'
+}
+
+export type AuditVerb =
+  | 'connect'
+  | 'lend'
+  | 'forward'
+  | 'reveal'
+  | 'refresh'
+  | 'rotate'
+  | 'revoke'
+  | 'bind'
+  | 'unbind'
+  | 'end-lease'
+  | 'unlock'
+  | 'lock'
+  | 'rekey'
+  | 'erase-owner'
+  | 'export'
+  | 'accept-restore'
+  | 'prune-audit'
+  | 'read-audit'
+  | 'verify-audit'
+
+/** `opened` stands alone only when the process died before the outcome was known. */
+export type AuditOutcome = 'opened' | 'done' | 'failed' | 'refused'
+
+/** One line of the record. */
+export interface AuditEntry<H extends Hand = AsJson> {
+  readonly seq: number
+  readonly at: H['time']
+  readonly owner: string
+  readonly caller: string
+  /** How the door proved the caller: door, uid, process. */
+  readonly proof: string
+  readonly verb: AuditVerb
+  readonly target: string
+  readonly outcome: AuditOutcome
+  /** The seq of the entry that opened what this one closes. */
+  readonly opened?: number
+  readonly code?: string
+  readonly detail?: string
+}
+
+/** What `audit verify` found. */
+export interface AuditVerdict<H extends Hand = AsJson> {
+  readonly ok: boolean
+  readonly entries: number
+  readonly head: number
+  readonly checkedAt: H['time']
+  readonly problems: readonly string[]
+}
+
+export type KeySourceKind = 'passphrase' | 'file' | 'environment' | 'command'
+
+export interface VaultStatus<H extends Hand = AsJson> {
+  readonly id: string
+  readonly locked: boolean
+  readonly keySource: KeySourceKind
+  readonly engine: string
+  readonly home: string
+  readonly pid: number
+  readonly version: string
+  readonly startedAt: H['time']
+  /** An older copy of the vault was put back; see `valetkey vault accept-restore`. */
+  readonly restored: boolean
+  readonly accounts: number | null
+}
+
+/** An error as JSON, RFC 9457 with Valetkey's own `code` and `hint`. */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: string
+  readonly hint?: string
+  readonly retryable: boolean
+}
+
+export type EventName = 'connected' | 'needs-reauth' | 'expiring' | 'revoked' | 'failing'
+
+/** A change of an account's state. */
+export interface ValetkeyEvent<H extends Hand = AsJson> {
+  readonly id: string
+  readonly name: EventName
+  readonly at: H['time']
+  readonly account: Account<H>
+}
+
+/** A caller's wish for a binding, until the owner has decided it. */
+export interface Ask<H extends Hand = AsJson> {
+  readonly id: string
+  readonly caller: string
+  readonly address: string
+  readonly may: readonly May[]
+  readonly reason: string
+  readonly state: 'pending' | 'allowed' | 'refused'
+  readonly askedAt: H['time']
+}
+
+/** What a remote caller shows; the key itself is shown once, when it is cut. */
+export interface ValetKey<H extends Hand = AsJson> {
+  readonly id: string
+  readonly caller: string
+  readonly parent: string | null
+  readonly createdAt: H['time']
+  readonly until: H['time'] | null
+}
+
+/** Our client at one issuer, and how it came to be. */
+export interface Registration<H extends Hand = AsJson> {
+  readonly id: string
+  readonly issuer: string
+  readonly clientId: string
+  readonly how: 'none' | 'metadata-document' | 'dynamic' | 'shipped' | 'yours'
+  readonly createdAt: H['time']
+}

@@ -1,0 +1,17 @@
+export interface Outgoing {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>> | ReadonlyArray<readonly [string, string]>
+  readonly body?: ReadableStream<Uint8Array> | Uint8Array | string | null
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The way out. Nothing else in the house dials. */
+export interface Network {
+  /**
+   * One guarded request. It goes to public https addresses and to the origins which the operator
+   * opened by name, follows no redirect, and streams both ways. Throws `host-not-allowed`,
+   * `network-error`, `connect-timeout` or `answer-timeout`.
+   */
+  fetch(url: URL, request?: Outgoing): Promise<Response>
+  close(): Promise<void>
+}

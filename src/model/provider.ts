@@ -1,0 +1,132 @@
+import { z } from 'zod'
+
+// A provider is data: read, not run. Every object is strict, so a misspelt field is refused
+// instead of silently meaning nothing.
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/)
+const fieldName = z.string().regex(/^[a-zA-Z][a-zA-Z0-9_]{0,62}$/)
+const pattern = z.string().max(500).refine(isPattern, 'is not a regular expression')
+/** A host, in which `{name}` stands for one of the provider's variables. */
+const host = z.string().regex(/^[a-z0-9.{}_-]+(:\d{1,5})?$/)
+const link = z.string().regex(/^https:\/\/[^\s]+$/)
+
+function isPattern(text: string): boolean {
+  try {
+    return new RegExp(text, 'u') instanceof RegExp
+  } catch {
+    return false
+  }
+}
+
+/** One field of a key, as the person is asked for it and as a request wears it. */
+const keyField = z.strictObject({
+  name: fieldName,
+  label: z.string().min(1),
+  secret: z.boolean().default(true),
+  optional: z.boolean().default(false),
+  /** What a whole, well-formed value looks like. */
+  pattern: pattern.optional(),
+  hint: z.string().optional(),
+})
+
+/** A part of the provider's addresses that differs from account to account. */
+const variable = z.strictObject({
+  name: fieldName,
+  label: z.string().min(1),
+  choices: z.array(z.string()).optional(),
+  pattern: pattern.optional(),
+  default: z.string().optional(),
+  hint: z.string().optional(),
+})
+
+/** How a credential is worn on a request: in a header, or as a basic pair. Never in a URL. */
+const presentation = z.union([
+  z.strictObject({
+    header: z.string().regex(/^[a-z0-9-]+$/),
+    prefix: z.string().optional(),
+    field: fieldName,
+    optional: z.boolean().default(false),
+  }),
+  z.strictObject({
+    basic: z.strictObject({ user: fieldName.optional(), password: fieldName.optional() }),
+  }),
+])
+
+/** One harmless request that shows whether a credential is alive, and whose it is. */
+const verification = z.strictObject({
+  method: z.enum(['GET', 'POST']).default('GET'),
+  url: link,
+  ok: z.array(z.number().int()).default([200]),
+  refused: z.array(z.number().int()).default([401]),
+  /** JSON pointers into the answer. */
+  subject: z.string().startsWith('/').optional(),
+  displayName: z.string().startsWith('/').optional(),
+})
+
+const signIn = z.strictObject({
+  flow: name,
+  label: z.string().optional(),
+  fields: z.array(keyField).default([]),
+  present: z.array(presentation).min(1),
+  verify: verification.optional(),
+  /** The telltale shape by which a pasted key names this provider. */
+  recognise: pattern.optional(),
+  /** Where a person makes such a credential. */
+  console: link.optional(),
+})
+
+export const providerSchema = z.strictObject({
+  $schema: z.string().optional(),
+  id: name,
+  name: z.string().min(1).max(80),
+  category: z.enum([
+    'ai',
+    'dev',
+    'observability',
+    'productivity',
+    'commerce',
+    'communication',
+    'identity',
+    'other',
+  ]),
+  aliases: z.array(name).default([]),
+  vars: z.array(variable).default([]),
+  /** The only hosts that its credentials may go to; the first is where a bare path goes. */
+  hosts: z.array(host).min(1),
+  /** Worn by every request that does not bring its own. */
+  headers: z.record(z.string().regex(/^[a-z0-9-]+$/), z.string()).default({}),
+  registration: z.enum(['none', 'metadata-document', 'dynamic', 'shipped', 'yours']),
+  signIns: z.array(signIn).min(1),
+  /** How a credential is ended at the provider; `console` says that only a person can, and where. */
+  revoke: z.strictObject({ how: z.literal('console'), at: link.optional() }),
+  evidence: z.record(z.string(), z.array(z.string()).min(1)).default({}),
+})
+
+export type Provider = z.infer<typeof providerSchema>
+export type ProviderFile = z.input<typeof providerSchema>
+export type SignIn = Provider['signIns'][number]
+export type KeyField = SignIn['fields'][number]
+export type Variable = Provider['vars'][number]
+export type Presentation = SignIn['present'][number]
+export type Verification = z.infer<typeof verification>
+
+/** A provider with its variables filled in and its stand-in, if the operator named one. */
+export interface Destination {
+  /** Where a bare path goes. */
+  readonly base: URL
+  /** The only origins that the credential may go to. */
+  readonly origins: readonly string[]
+  /** The same address at the stand-in, where the operator put one in the provider's place. */
+  place(link: string): URL
+}
+
+/** All providers of this installation: ours, and the owner's own. */
+export interface Catalogue {
+  list(): readonly Provider[]
+  find(idOrAlias: string): Provider | undefined
+  /** The provider whose telltale shape a pasted key has; undefined when none or several have. */
+  recognise(key: string): Provider | undefined
+  isBuiltIn(id: string): boolean
+  /** Throws `invalid-request` for variables that are missing or not of the declared form. */
+  destination(provider: Provider, vars: Readonly<Record<string, string>>): Destination
+}

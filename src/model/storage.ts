@@ -1,0 +1,166 @@
+import type { AccountStatus, FlowSessionState, KeySourceKind, LeaseEnd, LeaseVerb } from '#client'
+import type { CallerId, OwnerId } from './caller.ts'
+
+/** Times in rows are milliseconds since 1970, the same number in every engine. */
+type Milliseconds = number
+
+interface Owned {
+  owner: OwnerId
+}
+
+export interface VaultRow extends Owned {
+  id: string
+  format: number
+  masterId: string
+  keySource: KeySourceKind
+  remembered: string
+  check: Uint8Array
+  createdAt: Milliseconds
+}
+
+export interface DataKeyRow extends Owned {
+  id: string
+  masterId: string
+  wrapped: Uint8Array
+  current: number
+  seals: number
+  createdAt: Milliseconds
+}
+
+export interface SealedRow extends Owned {
+  record: string
+  field: string
+  generation: number
+  keyId: string
+  bytes: Uint8Array
+}
+
+export interface AccountRow extends Owned {
+  id: string
+  provider: string
+  bucket: string
+  flow: string
+  status: AccountStatus
+  reason: string | null
+  standing: number
+  generation: number
+  connectedAt: Milliseconds
+  changedAt: Milliseconds
+  lastUsedAt: Milliseconds | null
+  expiresAt: Milliseconds | null
+  /** When the schedule has to look at it. */
+  dueAt: Milliseconds | null
+}
+
+export interface BindingRow extends Owned {
+  id: string
+  caller: CallerId
+  accountId: string
+  generation: number
+  createdAt: Milliseconds
+  until: Milliseconds | null
+}
+
+export interface LeaseRow extends Owned {
+  id: string
+  accountId: string
+  caller: CallerId
+  verb: LeaseVerb
+  openedAt: Milliseconds
+  lastAt: Milliseconds
+  until: Milliseconds | null
+  endsBy: LeaseEnd
+  endedAt: Milliseconds | null
+  count: number
+}
+
+export interface FlowSessionRow extends Owned {
+  id: string
+  caller: CallerId
+  provider: string | null
+  bucket: string
+  flow: string
+  purpose: 'connect' | 'reconnect' | 'rotate'
+  accountId: string | null
+  state: FlowSessionState
+  /** The process that is at work on it, and until when it may be believed to be. */
+  holder: string | null
+  holderUntil: Milliseconds | null
+  generation: number
+  createdAt: Milliseconds
+  expiresAt: Milliseconds
+}
+
+export interface AuditRow extends Owned {
+  seq: number
+  at: Milliseconds
+  keyId: string
+  sealed: Uint8Array
+  hash: Uint8Array
+}
+
+/** Where the chain begins after older entries were pruned. */
+export interface AuditBaseRow extends Owned {
+  seq: number
+  hash: Uint8Array
+  mac: Uint8Array
+}
+
+/** Every table, and whose its rows are. No row is without an owner. */
+export interface Tables {
+  vault: VaultRow
+  dataKeys: DataKeyRow
+  sealed: SealedRow
+  accounts: AccountRow
+  bindings: BindingRow
+  leases: LeaseRow
+  flowSessions: FlowSessionRow
+  audit: AuditRow
+  auditBase: AuditBaseRow
+}
+
+export type TableName = keyof Tables
+
+/** Said in words where a question is asked across owners; nothing crosses them by omission. */
+export const EVERY_OWNER: unique symbol = Symbol('every owner')
+
+export interface Test<V> {
+  readonly before?: V
+  readonly atLeast?: V
+  readonly oneOf?: readonly V[]
+}
+
+export type Where<T extends TableName> = { readonly owner: OwnerId | typeof EVERY_OWNER } & {
+  readonly [K in Exclude<keyof Tables[T], 'owner'>]?: Tables[T][K] | Test<Tables[T][K]>
+}
+
+export interface ListOptions<T extends TableName> {
+  readonly orderBy?: keyof Tables[T] & string
+  readonly descending?: boolean
+  readonly limit?: number
+}
+
+/** Rows of bytes and numbers. What is secret in them was sealed before it came here. */
+export interface Rows {
+  get<T extends TableName>(table: T, where: Where<T>): Promise<Tables[T] | undefined>
+  list<T extends TableName>(table: T, where: Where<T>, options?: ListOptions<T>): Promise<Tables[T][]>
+  /** Throws `conflict` when a row is already there; then none of the rows is written. */
+  insert<T extends TableName>(table: T, rows: readonly Tables[T][]): Promise<void>
+  /** How many rows were changed: with the generation read before in `where`, 0 means somebody was faster. */
+  update<T extends TableName>(table: T, where: Where<T>, set: Partial<Tables[T]>): Promise<number>
+  remove<T extends TableName>(table: T, where: Where<T>): Promise<number>
+}
+
+/**
+ * `synced`: on disk before it is acknowledged. `soon`: survives the death of this process at once,
+ * and a power cut from the next `sync` on.
+ */
+export type Durability = 'synced' | 'soon'
+
+export interface Storage extends Rows {
+  /** For people: `sqlite`, `postgres`. Never asked who it is by code. */
+  readonly engine: string
+  transaction<R>(durability: Durability, work: (rows: Rows) => Promise<R>): Promise<R>
+  sync(): Promise<void>
+  close(): Promise<void>
+}

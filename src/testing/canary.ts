@@ -1,0 +1,9 @@
+import { randomBytes } from 'node:crypto'
+
+/** The mark by which the scan over a whole test run finds a secret that got away. */
+export const CANARY_MARK = 'CANARY'
+
+/** A secret for a test: unique, and found again wherever it should not be. */
+export function canary(name: string): string {
+  return `${CANARY_MARK}${name.replaceAll(/[^a-zA-Z0-9]/g, '')}${randomBytes(12).toString('hex')}`
+}
