@@ -1,1 +1,81 @@
-export {}
+import type { ConnectRequest, Desk, KeeperDesk } from './desk.ts'
+import { eventsBy } from './events.ts'
+import { fetchBy, forwardBy } from './gateway.ts'
+import { call, type Path, type Query, type Wire } from './wire.ts'
+
+export type { Fetch, Wire } from './wire.ts'
+
+export interface RemoteDesk {
+  readonly desk: Desk
+  readonly keeper: KeeperDesk
+  /** A `fetch` whose requests are done by the broker, with the account's credential. */
+  fetchAs(address: string): typeof globalThis.fetch
+  /** A link to the page, good once and for two minutes. Made for the owner at the socket only. */
+  newLink(): Promise<string>
+}
+
+/** The verbs of a Valetkey elsewhere: another process at a socket, or a server. */
+export function remoteDesk(wire: Wire): RemoteDesk {
+  return {
+    desk: deskBy(wire),
+    keeper: keeperBy(wire),
+    fetchAs: (address) => fetchBy(wire, address),
+    newLink: async () => (await verbsBy(wire).post<{ url: string }>(['session', 'link'])).url,
+  }
+}
+
+function deskBy(wire: Wire): Desk {
+  const { get, post, remove } = verbsBy(wire)
+  return {
+    providers: () => get(['providers']),
+    connect: ({ provider, ...rest }) =>
+      post(provider === undefined ? ['connect'] : ['providers', provider, 'connect'], rest),
+    reconnect: (address, request) => post(['accounts', address, 'reconnect'], nameless(request)),
+    rotate: (address, request) => post(['accounts', address, 'rotate'], nameless(request)),
+    flow: (id) => get(['flows', id]),
+    answer: (id, answer) => post(['flows', id, 'answer'], answer),
+    cancel: (id) => remove(['flows', id]),
+    accounts: () => get(['accounts']),
+    lend: (request) => post(['lend'], request),
+    reveal: (request) => post(['reveal'], request),
+    forward: (request) => forwardBy(wire, request),
+    revoke: (address) => remove(['accounts', address]),
+    bind: (request) => post(['bindings'], request),
+    unbind: (id) => remove(['bindings', id]),
+    bindings: () => get(['bindings']),
+    leases: () => get(['leases']),
+    endLease: (id) => remove(['leases', id]),
+    audit: (query) => get(['audit'], { ...query }),
+    events: (query) => eventsBy(wire, query),
+  }
+}
+
+function keeperBy(wire: Wire): KeeperDesk {
+  const { get, post } = verbsBy(wire)
+  return {
+    status: () => get(['vault']),
+    lock: () => post(['vault', 'lock']),
+    unlock: (passphrase) => post(['vault', 'unlock'], { passphrase }),
+    rekey: (request) => post(['vault', 'rekey'], request),
+    eraseOwner: (owner) => post(['vault', 'erase-owner'], { owner }),
+    acceptRestore: () => post(['vault', 'accept-restore']),
+    export: async (passphrase) => {
+      return (await post<{ document: string }>(['vault', 'export'], { passphrase })).document
+    },
+    verifyAudit: () => post(['audit', 'verify']),
+    pruneAudit: (before) => post(['audit', 'prune'], { before }),
+  }
+}
+
+function verbsBy(wire: Wire) {
+  return {
+    get: <T>(path: Path, query?: Query) => call<T>(wire, { method: 'GET', path, query }),
+    post: <T>(path: Path, body?: unknown) => call<T>(wire, { method: 'POST', path, body }),
+    remove: <T>(path: Path) => call<T>(wire, { method: 'DELETE', path }),
+  }
+}
+
+/** The account is named in the path, and keeps its provider. */
+function nameless({ provider: _, ...rest }: ConnectRequest = {}): Omit<ConnectRequest, 'provider'> {
+  return rest
+}

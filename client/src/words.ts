@@ -78,6 +78,13 @@ export type FlowAnswer<H extends Hand = AsJson> =
   | { readonly fields: Readonly<Record<string, H['secret']>> }
   | { readonly callback: H['secret'] }
 
+/** Why something ended badly, as it is kept and told later. */
+export interface Failure {
+  readonly code: string
+  readonly detail: string
+  readonly hint: string | null
+}
+
 export type FlowSessionState = 'asking' | 'done' | 'failed' | 'cancelled' | 'interrupted'
 
 /** A sign-in under way, as a door sees it. */
@@ -89,7 +96,9 @@ export interface FlowSession<H extends Hand = AsJson> {
   readonly state: FlowSessionState
   readonly step: FlowStep<H> | null
   readonly account: Account<H> | null
-  readonly failure: Problem | null
+  /** After a rotation: what became of the credential that was replaced. */
+  readonly receipt: Receipt<H> | null
+  readonly failure: Failure | null
   readonly expiresAt: H['time']
 }
 

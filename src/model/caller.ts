@@ -24,7 +24,7 @@ export interface Caller {
 export const INSTALLATION: OwnerId = 'installation'
 
 /** The owner of a Valetkey that serves one person. */
-export const THE_PERSON: OwnerId = 'person:owner'
+export const THE_PERSON: `person:${string}` = 'person:owner'
 
 const CALLER = /^(person|app|key|socket|node|workload):[\x21-\x7e]{1,200}$/
 

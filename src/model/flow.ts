@@ -5,9 +5,7 @@ import type { Secret } from './secret.ts'
 import type { FlowAnswer, FlowStep } from './words.ts'
 
 /** What a flow tells the broker. `memory` is sealed into the session; no door ever holds it. */
-export type FlowTurn =
-  | { readonly step: FlowStep; readonly memory: Secret; readonly again?: Date }
-  | { readonly done: FlowYield }
+export type FlowTurn = { readonly step: FlowStep; readonly memory: Secret } | { readonly done: FlowYield }
 
 export type FlowYield =
   | { readonly credential: Credential; readonly profile: Profile }

@@ -3,12 +3,20 @@ import { z } from 'zod'
 // A provider is data: read, not run. Every object is strict, so a misspelt field is refused
 // instead of silently meaning nothing.
 
-const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/)
-const fieldName = z.string().regex(/^[a-zA-Z][a-zA-Z0-9_]{0,62}$/)
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'must be lower-case letters, digits, dots and dashes')
+const fieldName = z
+  .string()
+  .regex(/^[a-zA-Z][a-zA-Z0-9_]{0,62}$/, 'must be letters, digits and underscores, a letter first')
+const headerName = z.string().regex(/^[a-z0-9-]+$/, 'must be the name of a header in lower case')
+const pointer = z.string().startsWith('/', 'must be a JSON pointer, such as /user/id')
 const pattern = z.string().max(500).refine(isPattern, 'is not a regular expression')
 /** A host, in which `{name}` stands for one of the provider's variables. */
-const host = z.string().regex(/^[a-z0-9.{}_-]+(:\d{1,5})?$/)
-const link = z.string().regex(/^https:\/\/[^\s]+$/)
+const host = z
+  .string()
+  .regex(/^[a-zA-Z0-9.{}_-]+(:\d{1,5})?$/, 'must be the name of a host, without https:// or a path')
+const link = z.string().regex(/^https:\/\/[^\s]+$/, 'must be an address that begins with https://')
 
 function isPattern(text: string): boolean {
   try {
@@ -16,6 +24,11 @@ function isPattern(text: string): boolean {
   } catch {
     return false
   }
+}
+
+/** Whether a value is, from its first to its last character, what a pattern describes. */
+export function fits(pattern: string, value: string): boolean {
+  return new RegExp(`^(?:${pattern})$`, 'u').test(value)
 }
 
 /** One field of a key, as the person is asked for it and as a request wears it. */
@@ -42,7 +55,7 @@ const variable = z.strictObject({
 /** How a credential is worn on a request: in a header, or as a basic pair. Never in a URL. */
 const presentation = z.union([
   z.strictObject({
-    header: z.string().regex(/^[a-z0-9-]+$/),
+    header: headerName,
     prefix: z.string().optional(),
     field: fieldName,
     optional: z.boolean().default(false),
@@ -59,8 +72,8 @@ const verification = z.strictObject({
   ok: z.array(z.number().int()).default([200]),
   refused: z.array(z.number().int()).default([401]),
   /** JSON pointers into the answer. */
-  subject: z.string().startsWith('/').optional(),
-  displayName: z.string().startsWith('/').optional(),
+  subject: pointer.optional(),
+  displayName: pointer.optional(),
 })
 
 const signIn = z.strictObject({
@@ -94,7 +107,7 @@ export const providerSchema = z.strictObject({
   /** The only hosts that its credentials may go to; the first is where a bare path goes. */
   hosts: z.array(host).min(1),
   /** Worn by every request that does not bring its own. */
-  headers: z.record(z.string().regex(/^[a-z0-9-]+$/), z.string()).default({}),
+  headers: z.record(headerName, z.string()).default({}),
   registration: z.enum(['none', 'metadata-document', 'dynamic', 'shipped', 'yours']),
   signIns: z.array(signIn).min(1),
   /** How a credential is ended at the provider; `console` says that only a person can, and where. */
@@ -114,10 +127,12 @@ export type Verification = z.infer<typeof verification>
 export interface Destination {
   /** Where a bare path goes. */
   readonly base: URL
+  /** The provider's own origins, as it declares them. */
+  readonly own: readonly string[]
   /** The only origins that the credential may go to. */
   readonly origins: readonly string[]
   /** The same address at the stand-in, where the operator put one in the provider's place. */
-  place(link: string): URL
+  place(link: string | URL): URL
 }
 
 /** All providers of this installation: ours, and the owner's own. */

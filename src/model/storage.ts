@@ -74,13 +74,15 @@ export interface LeaseRow extends Owned {
   count: number
 }
 
+export type FlowPurpose = 'connect' | 'reconnect' | 'rotate'
+
 export interface FlowSessionRow extends Owned {
   id: string
   caller: CallerId
   provider: string | null
   bucket: string
   flow: string
-  purpose: 'connect' | 'reconnect' | 'rotate'
+  purpose: FlowPurpose
   accountId: string | null
   state: FlowSessionState
   /** The process that is at work on it, and until when it may be believed to be. */

@@ -1,0 +1,61 @@
+import { ValetkeyError } from '#client'
+import type { Caller } from '../model/caller.ts'
+import type { Desk } from '../model/words.ts'
+import { bind, bindingsOf, unbind } from './bindings.ts'
+import { answer, cancel, connect, lookAt, renew } from './connect.ts'
+import { forward } from './forward.ts'
+import { behind, type Kit } from './kit.ts'
+import { endLease, listLeases } from './leases.ts'
+import { lend } from './lend.ts'
+import { revoke } from './revoke.ts'
+import { listAccounts } from './standing.ts'
+
+/** The verbs as one caller may use them. Nothing is done while the vault is locked. */
+export function deskOf(kit: Kit, caller: Caller): Desk {
+  /** A verb that first sees to it that the vault is open. */
+  function awake<A extends unknown[], R>(verb: (kit: Kit, caller: Caller, ...args: A) => Promise<R>) {
+    return async (...args: A): Promise<R> => {
+      if (kit.vault.locked)
+        throw new ValetkeyError('locked', 'the vault is locked', { hint: 'valetkey vault unlock' })
+      return verb(kit, caller, ...args)
+    }
+  }
+
+  return {
+    providers: async () => listProviders(kit),
+    connect: awake(connect),
+    reconnect: awake((kit, caller, address, request) => renew(kit, caller, 'reconnect', address, request)),
+    rotate: awake((kit, caller, address, request) => renew(kit, caller, 'rotate', address, request)),
+    flow: awake(lookAt),
+    answer: awake(answer),
+    cancel: awake(cancel),
+    accounts: awake(listAccounts),
+    lend: awake((kit, caller, request) => lend(kit, caller, 'lend', request)),
+    reveal: awake((kit, caller, request) => lend(kit, caller, 'reveal', request)),
+    forward: awake(forward),
+    revoke: awake(revoke),
+    bind: awake(bind),
+    unbind: awake(unbind),
+    bindings: awake(bindingsOf),
+    leases: awake(listLeases),
+    endLease: awake(endLease),
+    audit: awake(readAudit),
+    events: (query = {}) => kit.happenings.listen(caller.owner, query),
+  }
+}
+
+function listProviders(kit: Kit) {
+  return kit.catalogue.list().map(({ id, name, category, signIns, hosts }) => ({
+    id,
+    name,
+    category,
+    hosts,
+    flows: signIns.map((signIn) => signIn.flow).filter((flow) => kit.flows.has(flow)),
+    from: kit.catalogue.isBuiltIn(id) ? ('built-in' as const) : ('yours' as const),
+  }))
+}
+
+const readAudit = async (kit: Kit, caller: Caller, query: Parameters<Desk['audit']>[0] = {}) => {
+  const passage = await kit.gate.pass(caller, 'read-audit', { name: 'the record' })
+  return behind(passage, () => kit.chain.read(caller.owner, query))
+}

@@ -1,0 +1,46 @@
+import { ValetkeyError } from '#client'
+import type { Flow } from '../model/flow.ts'
+import type { AuditChain, Gate, Passage } from '../model/gate.ts'
+import type { Network } from '../model/network.ts'
+import type { Catalogue } from '../model/provider.ts'
+import type { AccountRow, Storage } from '../model/storage.ts'
+import type { Vault } from '../model/vault.ts'
+import type { Happenings } from './happenings.ts'
+
+/** All that the verbs work with; handed to each as its first parameter. */
+export interface Kit {
+  readonly gate: Gate
+  readonly chain: AuditChain
+  readonly vault: Vault
+  readonly storage: Storage
+  readonly catalogue: Catalogue
+  readonly flows: ReadonlyMap<string, Flow>
+  readonly network: Network
+  readonly happenings: Happenings
+  readonly now: () => Date
+  readonly newId: () => string
+  /** Which broker this is, where several may hold flow sessions. */
+  readonly holder: string
+}
+
+/** Does the work behind a passage, and closes its record with what came of it before anybody hears of it. */
+export async function behind<R>(
+  passage: Passage,
+  work: () => Promise<R>,
+  detail?: (result: R) => string,
+): Promise<R> {
+  const result = await work().catch(async (error: unknown) => {
+    await passage.close('failed', { code: error instanceof ValetkeyError ? error.code : 'internal-error' })
+    throw error
+  })
+  await passage.close('done', detail === undefined ? {} : { detail: detail(result) })
+  return result
+}
+
+/** The account that a passage through the gate was about. */
+export function accountOf(passage: Passage, address: string): AccountRow {
+  if (passage.account !== undefined) return passage.account
+  throw new ValetkeyError('not-connected', `no account at ${address}`, {
+    hint: `valetkey connect ${address}`,
+  })
+}

@@ -1,0 +1,35 @@
+import { type Account, formatAddress } from '#client'
+import type { Shape } from '../contents.ts'
+import { examples } from '../examples.ts'
+import { relative } from '../when.ts'
+
+export const accounts: Shape = (command, run) => {
+  command.addHelpText('after', examples('accounts', 'accounts --json')).action(async () => {
+    const { terminal } = run
+    const { desk } = await run.reach()
+    const found = await desk.accounts()
+    if (run.json) return terminal.document(found)
+    if (found.length === 0) return terminal.note('no accounts yet', '  hint: valetkey connect')
+    const heading = ['address', 'state', 'account', 'access ends', 'last used', 'note']
+    await terminal.columns(
+      heading,
+      found.map((account) => row(account, run.now())),
+    )
+  })
+}
+
+function row(account: Account, now: Date): string[] {
+  const { status, displayName, tokenExpiresAt, lastUsedAt, forwardOnly } = account
+  return [
+    formatAddress({ provider: account.providerId, bucket: account.bucket }),
+    status,
+    displayName,
+    forwardOnly ? 'never' : relative(tokenExpiresAt, now),
+    lastUsedAt === null ? 'never' : relative(lastUsedAt, now),
+    noteOf(account),
+  ]
+}
+
+function noteOf({ reason, warnings, forwardOnly }: Account): string {
+  return [reason, ...warnings, forwardOnly ? 'forward only' : null].filter(Boolean).join(', ')
+}

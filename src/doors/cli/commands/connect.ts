@@ -1,0 +1,149 @@
+import type { Command } from 'commander'
+import { type Account, type ConnectRequest, type Desk, type FlowSession, formatAddress } from '#client'
+import type { Shape } from '../contents.ts'
+import { examples } from '../examples.ts'
+import { keyInArgv, usage } from '../failure.ts'
+import { untilInterrupted } from '../interrupt.ts'
+import { looksLikeKey } from '../looks-like-key.ts'
+import type { Run } from '../run.ts'
+import { walk } from '../walk.ts'
+import { addressOf, pairOf, suggestingProvider, writtenAddress } from '../words.ts'
+import { listProviders } from './providers.ts'
+import { printReceipt } from './receipt.ts'
+
+interface Options {
+  readonly keyStdin?: true
+  readonly field?: readonly string[]
+  readonly var?: readonly string[]
+  readonly flow?: string
+  readonly insist?: true
+}
+
+export const connect: Shape = (command, run) => {
+  signInOptions(command)
+    .argument('[provider]', 'such as openai, or github/work for a second account; a pasted key names its own')
+    .addHelpText(
+      'after',
+      examples('connect openai', 'connect datadog --var site=datadoghq.eu --key-stdin < keys.txt'),
+    )
+    .action(async (provider: string | undefined, options: Options) => {
+      if (provider !== undefined) return connectTo(run, provider, options)
+      if (options.keyStdin) return connectByKey(run, options)
+      await choose(run, options)
+    })
+}
+
+export const reconnect: Shape = (command, run) => {
+  signInOptions(command)
+    .argument('<address>', 'the account, such as github/work')
+    .addHelpText('after', examples('reconnect github/work', 'reconnect openai --key-stdin < key.txt'))
+    .action(async (account: string, options: Options) => {
+      const address = writtenAddress(account)
+      const begin = (desk: Desk, request: ConnectRequest) => desk.reconnect(address, request)
+      await signIn(run, { command: `valetkey reconnect ${address}`, verb: 'reconnected', begin }, options)
+    })
+}
+
+export const rotate: Shape = (command, run) => {
+  signInOptions(command)
+    .argument('<address>', 'the account, such as openai')
+    .addHelpText('after', examples('rotate openai', 'rotate openai --key-stdin < new-key.txt'))
+    .action(async (account: string, options: Options) => {
+      const address = writtenAddress(account)
+      const begin = (desk: Desk, request: ConnectRequest) => desk.rotate(address, request)
+      await signIn(run, { command: `valetkey rotate ${address}`, verb: 'rotated', begin }, options)
+    })
+}
+
+function signInOptions(command: Command): Command {
+  return command
+    .option('--key-stdin', 'read the secret from standard input; several as lines of name=value')
+    .option('--field <name=value>', 'a field that is no secret', collect)
+    .option('--var <name=value>', "a part of the provider's address, such as site=datadoghq.eu", collect)
+    .option('--flow <flow>', 'which way in, as valetkey providers lists them')
+    .option('--insist', 'keep it even if it could not be proved')
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
+}
+
+interface SignIn {
+  readonly command: string
+  readonly verb: string
+  begin(desk: Desk, request: ConnectRequest): Promise<FlowSession>
+}
+
+async function connectTo(run: Run, account: string, options: Options): Promise<void> {
+  const { provider, bucket } = addressOf(account)
+  const command = `valetkey connect ${formatAddress({ provider, bucket })}`
+  const begin = (desk: Desk, request: ConnectRequest) =>
+    suggestingProvider(desk, provider, () => desk.connect({ ...request, provider, bucket }))
+  await signIn(run, { command, verb: 'connected', begin }, options)
+}
+
+/** The shape of the pasted key says whose it is. */
+async function connectByKey(run: Run, options: Options): Promise<void> {
+  const begin = (desk: Desk, request: ConnectRequest) => desk.connect(request)
+  await signIn(run, { command: 'valetkey connect', verb: 'connected', begin }, options)
+}
+
+const PASTE = 'paste a key, and let it name its provider'
+
+async function choose(run: Run, options: Options): Promise<void> {
+  const { desk } = await run.reach()
+  const cards = await desk.providers()
+  if (run.terminal.interactive) {
+    const choices = [PASTE, ...cards.map((card) => card.id)]
+    const chosen = await run.terminal.prompts.choice({ message: 'connect what?', choices })
+    return chosen === PASTE ? connectByKey(run, options) : connectTo(run, chosen, options)
+  }
+  if (!run.json) await listProviders(run, cards)
+  throw usage('connect what? no provider was named', 'valetkey connect openai --key-stdin < key.txt')
+}
+
+async function signIn(run: Run, { command, verb, begin }: SignIn, options: Options): Promise<void> {
+  const open = pairs(options.field, '--field')
+  const request = requestOf(options)
+  const session = await untilInterrupted(run, async (stop) => {
+    const secret = options.keyStdin && !run.terminal.interactive ? await inputOf(run, stop.or) : undefined
+    const { desk } = await stop.or(run.reach())
+    return walk({ run, desk, stop, command }, () => begin(desk, request), { open, secret })
+  })
+  await tell(run, session, verb)
+}
+
+async function inputOf(run: Run, or: <T>(promise: Promise<T>) => Promise<T>): Promise<string> {
+  try {
+    return await or(run.terminal.input())
+  } finally {
+    run.terminal.stdin.destroy()
+  }
+}
+
+function requestOf({ flow, insist, var: vars }: Options): ConnectRequest {
+  const values = pairs(vars, '--var')
+  if (Object.values(values).some(looksLikeKey)) throw keyInArgv()
+  return {
+    ...(flow !== undefined && { flow }),
+    ...(insist && { insist }),
+    ...(vars !== undefined && { vars: values }),
+  }
+}
+
+function pairs(texts: readonly string[] | undefined, option: string): Record<string, string> {
+  return Object.fromEntries((texts ?? []).map((text) => pairOf(text, option)))
+}
+
+async function tell(run: Run, session: FlowSession, verb: string): Promise<void> {
+  const { terminal, json } = run
+  if (json) return terminal.document(session)
+  const { account, receipt } = session
+  await terminal.answer(account === null ? verb : `${verb} ${inWords(account)}`)
+  if (receipt !== null) await printReceipt(run, receipt)
+}
+
+function inWords({ providerId: provider, bucket, displayName }: Account): string {
+  const address = formatAddress({ provider, bucket })
+  return displayName && displayName !== address ? `${address} as ${displayName}` : address
+}

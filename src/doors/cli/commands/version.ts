@@ -1,0 +1,9 @@
+import type { Shape } from '../contents.ts'
+import { examples } from '../examples.ts'
+
+export const version: Shape = (command, run) => {
+  command.addHelpText('after', examples('version', 'version --json')).action(async () => {
+    if (run.json) await run.terminal.document({ version: run.version })
+    else await run.terminal.answer(run.version)
+  })
+}

@@ -1,0 +1,138 @@
+import type { Command } from 'commander'
+import type { Run } from './run.ts'
+
+/** Gives a command its words, its options and its deed. */
+export type Shape = (command: Command, run: Run) => void
+
+export interface Entry {
+  readonly name: string
+  readonly alias?: string
+  readonly group: string
+  readonly summary: string
+  /** Only the command that was asked for is loaded. */
+  load(): Promise<Shape>
+}
+
+const ACCOUNTS = 'accounts:'
+const USE = 'using them:'
+const LEAVE = 'who may:'
+const HOUSE = 'the house:'
+
+export const CONTENTS: readonly Entry[] = [
+  {
+    name: 'connect',
+    group: ACCOUNTS,
+    summary: 'connect an account',
+    load: async () => (await import('./commands/connect.ts')).connect,
+  },
+  {
+    name: 'reconnect',
+    group: ACCOUNTS,
+    summary: 'sign in again to an account that is already here',
+    load: async () => (await import('./commands/connect.ts')).reconnect,
+  },
+  {
+    name: 'rotate',
+    group: ACCOUNTS,
+    summary: 'put a new secret in the place of an old one',
+    load: async () => (await import('./commands/connect.ts')).rotate,
+  },
+  {
+    name: 'revoke',
+    group: ACCOUNTS,
+    summary: 'end an account, and say what died',
+    load: async () => (await import('./commands/revoke.ts')).revoke,
+  },
+  {
+    name: 'accounts',
+    group: ACCOUNTS,
+    summary: 'list the accounts and how they are',
+    load: async () => (await import('./commands/accounts.ts')).accounts,
+  },
+  {
+    name: 'providers',
+    group: ACCOUNTS,
+    summary: 'list what can be connected',
+    load: async () => (await import('./commands/providers.ts')).providers,
+  },
+  {
+    name: 'forward',
+    alias: 'request',
+    group: USE,
+    summary: 'send a request with the account; nothing leaves',
+    load: async () => (await import('./commands/forward.ts')).forward,
+  },
+  {
+    name: 'lend',
+    alias: 'token',
+    group: USE,
+    summary: 'hand out a token that soon dies',
+    load: async () => (await import('./commands/lend.ts')).lend,
+  },
+  {
+    name: 'reveal',
+    group: USE,
+    summary: 'show a standing secret to its owner',
+    load: async () => (await import('./commands/reveal.ts')).reveal,
+  },
+  {
+    name: 'bind',
+    group: LEAVE,
+    summary: 'let a program use an account',
+    load: async () => (await import('./commands/bind.ts')).bind,
+  },
+  {
+    name: 'unbind',
+    group: LEAVE,
+    summary: 'end such a permission',
+    load: async () => (await import('./commands/bind.ts')).unbind,
+  },
+  {
+    name: 'bindings',
+    group: LEAVE,
+    summary: 'list who may use what',
+    load: async () => (await import('./commands/bind.ts')).bindings,
+  },
+  {
+    name: 'leases',
+    group: LEAVE,
+    summary: 'list what was lent, and end it',
+    load: async () => (await import('./commands/leases.ts')).leases,
+  },
+  {
+    name: 'audit',
+    group: LEAVE,
+    summary: 'read, verify and prune the record',
+    load: async () => (await import('./commands/audit.ts')).audit,
+  },
+  {
+    name: 'open',
+    group: HOUSE,
+    summary: 'open the page in a browser',
+    load: async () => (await import('./commands/open.ts')).open,
+  },
+  {
+    name: 'serve',
+    group: HOUSE,
+    summary: 'run valetkey until it is told to stop',
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  {
+    name: 'vault',
+    group: HOUSE,
+    summary: 'see, lock, unlock, re-key, export or erase the vault',
+    load: async () => (await import('./commands/vault.ts')).vault,
+  },
+  {
+    name: 'help',
+    group: HOUSE,
+    summary: 'say how a command is used',
+    load: async () => (await import('./commands/version.ts')).version,
+  },
+  {
+    name: 'version',
+    group: HOUSE,
+    summary: 'print the version',
+    load: async () => (await import('./commands/version.ts')).version,
+  },
+]

@@ -1,0 +1,90 @@
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { ValetkeyError } from '#client'
+import { limitedBody } from './body.ts'
+import { type Identifying, identified } from './caller.ts'
+import { pageRoutes } from './page.ts'
+import { misshapen, refuse } from './refusals.ts'
+import { accountRoutes } from './routes/accounts.ts'
+import { auditRoutes } from './routes/audit.ts'
+import { bindingRoutes } from './routes/bindings.ts'
+import { eventRoutes } from './routes/events.ts'
+import { flowRoutes } from './routes/flows.ts'
+import { forwardRoutes } from './routes/forward.ts'
+import { healthRoutes } from './routes/health.ts'
+import { lendingRoutes } from './routes/lending.ts'
+import { linkRoutes } from './routes/link.ts'
+import { providerRoutes } from './routes/providers.ts'
+import type { App, DoorEnv, Room } from './routes/route.ts'
+import { vaultRoutes } from './routes/vault.ts'
+
+export interface HttpDoorOptions extends Identifying {
+  readonly version: string
+  /** The folder that the Connection Center's files lie in. */
+  readonly page?: URL | undefined
+  /** Whether what stands behind the door can work; asked by /readyz. */
+  readonly ready?: () => boolean
+  /** A one-time link to the page; undefined when no page is served. */
+  readonly newLink?: () => Promise<URL | undefined>
+}
+
+export interface HttpDoor {
+  fetch(request: Request, env?: DoorEnv): Promise<Response>
+}
+
+/** The verbs over HTTP: one set of routes for TCP, for sockets and for whoever hands in a request. */
+export function httpDoor(options: HttpDoorOptions): HttpDoor {
+  const app: App = new OpenAPIHono<Room>({
+    defaultHook: (result) => {
+      if (!result.success) throw misshapen(result.error)
+    },
+  })
+  app.onError((error) => refuse(error))
+  app.notFound(() => refuse(new ValetkeyError('not-found', 'there is no such address')))
+
+  healthRoutes(app, options.ready)
+  if (options.page !== undefined) pageRoutes(app, options.page)
+  app.use(identified(options))
+  forwardRoutes(app)
+
+  app.use(limitedBody(), async (c, next) => {
+    await next()
+    c.header('cache-control', 'no-store')
+    c.header('x-content-type-options', 'nosniff')
+  })
+  for (const routes of VERBS) routes(app)
+  linkRoutes(app, options.newLink)
+  app.doc31('/api/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'Valetkey', version: options.version },
+  })
+  refuseOtherMethods(app)
+
+  return { fetch: async (request, env = {}) => app.fetch(request, env) }
+}
+
+const VERBS = [
+  providerRoutes,
+  flowRoutes,
+  accountRoutes,
+  lendingRoutes,
+  bindingRoutes,
+  auditRoutes,
+  eventRoutes,
+  vaultRoutes,
+]
+
+/** A known address and a method that it does not have. */
+function refuseOtherMethods(app: App): void {
+  const paths = new Map<string, string[]>()
+  for (const { path, method } of app.routes.filter(({ method }) => method !== 'ALL')) {
+    paths.set(path, [...(paths.get(path) ?? []), method])
+  }
+  for (const [path, methods] of paths) {
+    const allow = [...new Set(methods)].join(', ')
+    app.all(path, () => {
+      const refusal = refuse(new ValetkeyError('invalid-request', `only ${allow} is understood here`), 405)
+      refusal.headers.set('allow', allow)
+      return refusal
+    })
+  }
+}

@@ -1,0 +1,60 @@
+import { ValetkeyError } from '#client'
+import { refuse } from './refusals.ts'
+
+/** The one name of the page. `localhost` may be somebody else's on another address family. */
+export function canonicalOrigin(port: number): string {
+  return `http://127.0.0.1:${port}`
+}
+
+/**
+ * What a page of another site can make a browser send to a port of this computer stops here, before
+ * anybody asks who is signed in. Undefined lets the request through.
+ */
+export function guardLoopback(request: Request, port: number): Response | undefined {
+  const url = new URL(request.url)
+  if (!isOurs(request.headers.get('host'), port) || !isOurs(url.host, port)) return refuseHost()
+  if (!isFromHere(request.headers, port)) return refuseSite()
+  if (changesSomething(request.method) && !isDeliberate(request.headers)) return refuseUnmarked()
+  if (url.pathname === '/' && request.method === 'GET' && url.origin !== canonicalOrigin(port)) {
+    return new Response(null, { status: 303, headers: { location: `${canonicalOrigin(port)}/` } })
+  }
+  return undefined
+}
+
+function isOurs(host: string | null, port: number): boolean {
+  return [`127.0.0.1:${port}`, `[::1]:${port}`, `localhost:${port}`].includes(host ?? '')
+}
+
+function isFromHere(headers: Headers, port: number): boolean {
+  const origin = headers.get('origin')
+  const site = headers.get('sec-fetch-site')
+  return (
+    (origin === null || origin === canonicalOrigin(port)) && site !== 'cross-site' && site !== 'same-site'
+  )
+}
+
+function changesSomething(method: string): boolean {
+  return method !== 'GET' && method !== 'HEAD'
+}
+
+/** Neither mark can be put on a request of another site without asking us first, and we never consent. */
+function isDeliberate(headers: Headers): boolean {
+  const type = headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  return type === 'application/json' || headers.get('valetkey-request') === '1'
+}
+
+function refuseHost(): Response {
+  return refuse(new ValetkeyError('not-allowed', 'this is not the name of this computer'), 421)
+}
+
+function refuseSite(): Response {
+  return refuse(new ValetkeyError('not-allowed', 'requests of other sites are not taken'))
+}
+
+function refuseUnmarked(): Response {
+  return refuse(
+    new ValetkeyError('not-allowed', 'a request that changes something has to be marked', {
+      hint: 'send the header Valetkey-Request: 1',
+    }),
+  )
+}

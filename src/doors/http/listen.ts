@@ -1,0 +1,71 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { ValetkeyError } from '#client'
+import type { HttpDoor } from './door.ts'
+import { canonicalOrigin, guardLoopback } from './guard.ts'
+
+/** How long answers under way may take once the door is being closed. */
+const GRACE_MS = 2000
+const HEADERS_TIMEOUT_MS = 5000
+
+export interface TcpOptions {
+  readonly door: HttpDoor
+  readonly port: number
+  readonly host?: '127.0.0.1'
+  readonly guard?: (request: Request, port: number) => Response | undefined
+}
+
+export interface Listening {
+  readonly origin: URL
+  close(): Promise<void>
+}
+
+/** Opens the door on loopback. Nothing else can reach it, and what a browser is made to send is judged first. */
+export async function listenTcp(options: TcpOptions): Promise<Listening> {
+  const { door, port, host = '127.0.0.1', guard = guardLoopback } = options
+  const closing = new AbortController()
+  const listener = getRequestListener(
+    (request, { incoming, outgoing }) => {
+      const local = (incoming as IncomingMessage).socket.localPort ?? 0
+      const abandon = () => void (outgoing as ServerResponse).destroy()
+      return guard(request, local) ?? door.fetch(request, { closing: closing.signal, abandon })
+    },
+    { overrideGlobalObjects: false },
+  )
+  // A body may stream in for as long as it takes; what must come soon are the headers.
+  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }, listener)
+  const taken = await bound(server, port, host)
+  return {
+    origin: new URL(canonicalOrigin(taken)),
+    async close() {
+      closing.abort()
+      await closed(server)
+    },
+  }
+}
+
+async function bound(server: Server, port: number, host: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', (error: NodeJS.ErrnoException) =>
+    reject(error.code === 'EADDRINUSE' ? taken(port) : error),
+  )
+  server.listen({ port, host, exclusive: true }, resolve)
+  await promise
+  return (server.address() as AddressInfo).port
+}
+
+function taken(port: number): ValetkeyError {
+  return new ValetkeyError('port-taken', `port ${port} is already in use`, {
+    hint: 'valetkey serve --port 0',
+  })
+}
+
+async function closed(server: Server): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.close(() => resolve())
+  server.closeIdleConnections()
+  const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS)
+  await promise
+  clearTimeout(timer)
+}

@@ -1,0 +1,62 @@
+import { Refusal } from './api.js'
+import { byId, el, fill } from './dom.js'
+
+/** @typedef {import('./dom.js').Child} Child */
+
+/** @typedef {{ show: (...children: Child[]) => void, close: () => void }} Box */
+
+/**
+ * The one dialog. It is closed by its buttons or by Escape; then `left` is told.
+ *
+ * @param {string} title
+ * @param {() => unknown} [left]
+ * @returns {Box}
+ */
+export function openDialog(title, left = () => {}) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId('dialog'))
+  const content = el('div', { class: 'stack', 'aria-live': 'polite' })
+  fill(dialog, el('div', { class: 'stack' }, el('h2', { id: 'dialog-title', tabindex: -1 }, title), content))
+  dialog.addEventListener(
+    'close',
+    () => {
+      fill(dialog)
+      left()
+    },
+    { once: true },
+  )
+  if (!dialog.open) dialog.showModal()
+  return {
+    show(...children) {
+      fill(content, ...children)
+      focusFirst(dialog)
+    },
+    close: () => dialog.close(),
+  }
+}
+
+/** @param {HTMLDialogElement} dialog */
+function focusFirst(dialog) {
+  const first = dialog.querySelector('input, select, .main, button, h2')
+  if (first instanceof HTMLElement) first.focus()
+}
+
+/** @param {...Child} children */
+export function actions(...children) {
+  return el('div', { class: 'actions' }, ...children)
+}
+
+/** @param {unknown} error */
+export function refusalText(error) {
+  const { message, detail, hint } = error instanceof Refusal ? error : unknownMistake()
+  return el(
+    'div',
+    { class: 'because', role: 'alert' },
+    el('p', {}, message),
+    detail !== message && el('p', { class: 'small' }, detail),
+    hint !== undefined && el('p', { class: 'small' }, 'Next: ', el('code', {}, hint)),
+  )
+}
+
+function unknownMistake() {
+  return new Refusal({ code: 'internal-error', detail: 'Something went wrong on this page.' })
+}

@@ -1,0 +1,40 @@
+import { announce } from './dom.js'
+import { addressOf } from './words.js'
+
+/** @typedef {import('../../../../client/src/words.ts').EventName} EventName */
+
+/** @type {Record<EventName, string>} */
+const SAID = {
+  connected: 'is connected',
+  'needs-reauth': 'has to be connected again',
+  expiring: 'will expire soon',
+  revoked: 'was revoked',
+  failing: 'has trouble',
+}
+
+/**
+ * Tells of every change as it happens. The browser resumes by itself after the last event it saw.
+ *
+ * @param {{ changed: () => unknown, ended: () => unknown }} tell
+ * @returns {() => void} what ends it
+ */
+export function listen({ changed, ended }) {
+  const source = new EventSource('/api/events')
+  for (const [name, said] of Object.entries(SAID)) {
+    source.addEventListener(name, (event) => {
+      announce(`${addressOf(JSON.parse(event.data).account)} ${said}.`)
+      changed()
+    })
+  }
+  source.addEventListener('problem', () => stop())
+  source.addEventListener('error', () => {
+    if (source.readyState === EventSource.CLOSED) stop()
+  })
+
+  function stop() {
+    source.close()
+    ended()
+  }
+
+  return () => source.close()
+}

@@ -1,0 +1,97 @@
+import { path } from './api.js'
+import { actions, openDialog } from './dialog.js'
+import { el } from './dom.js'
+import { formOf } from './steps.js'
+import { walk } from './walk.js'
+
+/** @typedef {import('../../../../client/src/words.ts').Account} Account */
+/** @typedef {import('../../../../client/src/words.ts').Field} Field */
+/** @typedef {import('../../../../client/src/words.ts').ProviderCard} ProviderCard */
+
+/**
+ * @param {readonly ProviderCard[]} providers
+ * @param {() => readonly Account[]} accounts
+ * @param {() => unknown} refresh
+ */
+export function providersSection(providers, accounts, refresh) {
+  const list = el('ul', { class: 'providers' })
+  const none = el('p', { class: 'empty quiet', role: 'status' })
+
+  /** @param {string} wanted */
+  function show(wanted) {
+    const found = providers.filter(({ id, name }) =>
+      `${id} ${name}`.toLowerCase().includes(wanted.toLowerCase()),
+    )
+    list.replaceChildren(...found.map((provider) => card(provider, accounts, refresh)))
+    none.textContent = found.length === 0 ? 'No provider has such a name.' : ''
+    none.hidden = found.length > 0
+  }
+
+  const search = el('input', { id: 'search', type: 'search', autocomplete: 'off', placeholder: 'Search' })
+  search.addEventListener('input', () => show(search.value))
+  show('')
+  return el(
+    'section',
+    { 'aria-labelledby': 'providers' },
+    el('h2', { id: 'providers' }, 'Connect'),
+    el('p', { class: 'lead' }, 'The providers that are known here.'),
+    el('label', { for: 'search' }, 'Find a provider'),
+    search,
+    list,
+    none,
+  )
+}
+
+/** @param {ProviderCard} provider @param {() => readonly Account[]} accounts @param {() => unknown} refresh */
+function card(provider, accounts, refresh) {
+  const { name, category, from } = provider
+  return el(
+    'li',
+    { class: 'card provider' },
+    el('span', { class: 'tile', 'aria-hidden': 'true' }, name.slice(0, 1).toUpperCase()),
+    el(
+      'div',
+      {},
+      el('h3', {}, name),
+      el('p', { class: 'quiet small' }, from === 'yours' ? `${category}, yours` : category),
+    ),
+    el(
+      'button',
+      { 'aria-label': `Connect ${name}`, click: () => connect(provider, accounts, refresh) },
+      'Connect',
+    ),
+  )
+}
+
+/** Only what cannot be guessed is asked before the sign-in begins. @param {ProviderCard} provider @param {() => readonly Account[]} accounts @param {() => unknown} refresh */
+function connect({ id, name, flows }, accounts, refresh) {
+  const taken = accounts().some(({ providerId, bucket }) => providerId === id && bucket === 'default')
+  const fields = [...(taken ? [BUCKET] : []), ...(flows.length > 1 ? [flowField(flows)] : [])]
+  const title = `Connect ${name}`
+  const begin = (/** @type {object} */ request) =>
+    walk(title, path`/api/providers/${id}/connect`, { request, over: refresh })
+  if (fields.length === 0) return begin({})
+  /** @type {Record<string, string> | undefined} */
+  let chosen
+  const box = openDialog(title, () => {
+    if (chosen !== undefined) begin(chosen)
+  })
+  const form = formOf(fields, 'Continue', (values) => {
+    chosen = values
+    box.close()
+  })
+  box.show(form, actions(el('button', { click: box.close }, 'Cancel')))
+}
+
+/** @type {Field} */
+const BUCKET = {
+  name: 'bucket',
+  label: 'A name for this account',
+  kind: 'text',
+  hint: 'There is one already. Lower-case letters, digits, dots and dashes, such as work.',
+}
+
+/** @param {readonly string[]} flows @returns {Field} */
+function flowField(flows) {
+  return { name: 'flow', label: 'How to sign in', kind: 'choice', choices: flows }
+}

@@ -1,0 +1,51 @@
+import { ask, path } from './api.js'
+import { actions, openDialog, refusalText } from './dialog.js'
+import { el } from './dom.js'
+import { addressOf } from './words.js'
+
+/** @typedef {import('../../../../client/src/words.ts').Account} Account */
+/** @typedef {import('../../../../client/src/words.ts').Receipt} Receipt */
+
+/** What died, and what could not. @param {Receipt} receipt */
+export function receiptOf({ lines, leasesEnded, bindingsEnded }) {
+  const rows = lines.flatMap(({ what, died, how }) => [
+    el('dt', {}, died ? 'gone' : 'still alive'),
+    el('dd', {}, what, el('p', { class: 'quiet small' }, how)),
+  ])
+  const ended = `${leasesEnded} leases and ${bindingsEnded} bindings ended with it.`
+  return el(
+    'div',
+    { class: 'stack' },
+    el('dl', { class: 'receipt' }, ...rows),
+    el('p', { class: 'quiet' }, ended),
+  )
+}
+
+/** Asks first, and shows the receipt. @param {Account} account @param {() => unknown} over */
+export function revoke(account, over) {
+  const address = addressOf(account)
+  const box = openDialog(`Revoke ${address}?`, over)
+
+  async function go() {
+    box.show(el('p', { class: 'quiet', role: 'status' }, 'Revoking…'))
+    const close = el('button', { class: 'main', click: box.close }, 'Close')
+    try {
+      box.show(receiptOf(await ask('DELETE', path`/api/accounts/${account.id}`)), actions(close))
+    } catch (error) {
+      box.show(refusalText(error), actions(close))
+    }
+  }
+
+  box.show(
+    el(
+      'p',
+      {},
+      'Every program that uses this account stops at once, and what is kept of it here is destroyed. ' +
+        'You get a receipt of what died at the provider and what did not.',
+    ),
+    actions(
+      el('button', { click: box.close }, 'Keep it'),
+      el('button', { class: 'danger', click: go }, 'Revoke'),
+    ),
+  )
+}

@@ -1,0 +1,116 @@
+import { el, linkOut } from './dom.js'
+
+/** @typedef {import('../../../../client/src/words.ts').FlowStep} FlowStep */
+/** @typedef {import('../../../../client/src/words.ts').Field} Field */
+/** @typedef {import('../../../../client/src/words.ts').FlowAnswer} FlowAnswer */
+/** @typedef {(answer: FlowAnswer) => void} Answering */
+
+/** Shown for every step that there is; one more of them is a type error here. @type {{ [A in FlowStep['ask']]: (step: Extract<FlowStep, { ask: A }>, answer: Answering) => HTMLElement }} */
+const SHOWN = {
+  visit: ({ url }, answer) =>
+    el(
+      'div',
+      { class: 'stack' },
+      el('p', {}, 'Sign in at the provider, in a new tab. This page notices when you are back.'),
+      linkOut(url, 'Continue to the provider', 'button main'),
+      formOf([PASTED], 'Use this address', (values) => answer({ callback: values['callback'] ?? '' })),
+    ),
+
+  'enter-code': ({ code, at }) =>
+    el(
+      'div',
+      { class: 'stack' },
+      el('p', {}, 'Enter this code at the provider:'),
+      el('p', { class: 'code' }, code),
+      linkOut(at, 'Open the provider’s page', 'button main'),
+      waiting('Waiting for you to enter it…'),
+    ),
+
+  fill: ({ fields, because, at }, answer) =>
+    el(
+      'div',
+      { class: 'stack' },
+      because !== undefined && el('p', { class: 'because', role: 'alert' }, because),
+      at !== undefined && el('p', { class: 'small' }, 'You find it at ', linkOut(at, new URL(at).host), '.'),
+      formOf(fields, 'Continue', (values) => answer({ fields: values })),
+    ),
+
+  wait: (step) => waiting(step.for),
+
+  'hand-over': ({ because }) =>
+    el('div', { class: 'stack' }, el('p', {}, because), waiting('Waiting for you to go on in the browser…')),
+}
+
+/** @type {Field} */
+const PASTED = {
+  name: 'callback',
+  label: 'Or paste the address you came back to',
+  kind: 'text',
+}
+
+/** @param {FlowStep} step @param {Answering} answer */
+export function showStep(step, answer) {
+  const shown = /** @type {(step: FlowStep, answer: Answering) => HTMLElement} */ (SHOWN[step.ask])
+  return shown(step, answer)
+}
+
+/** @param {string} text */
+function waiting(text) {
+  return el('p', { class: 'quiet', role: 'status' }, text)
+}
+
+/**
+ * @param {readonly Field[]} fields
+ * @param {string} label
+ * @param {(values: Record<string, string>) => void} submit
+ */
+export function formOf(fields, label, submit) {
+  const form = el('form', { autocomplete: 'off' }, ...fields.map(fieldOf))
+  form.append(el('div', { class: 'actions' }, el('button', { class: 'main' }, label)))
+  form.addEventListener('submit', (event) => {
+    event.preventDefault()
+    submit(valuesOf(form, fields))
+  })
+  return form
+}
+
+/** @param {HTMLFormElement} form @param {readonly Field[]} fields */
+function valuesOf(form, fields) {
+  const entered = new FormData(form)
+  const values = fields.map(({ name, kind }) => {
+    const value = String(entered.get(name) ?? '')
+    return /** @type {const} */ ([name, kind === 'confirm' ? (value === '' ? 'no' : 'yes') : value])
+  })
+  return Object.fromEntries(values.filter(([, value]) => value !== ''))
+}
+
+/** @param {Field} field */
+function fieldOf(field) {
+  const { name, kind, hint, optional = false } = field
+  const id = `field-${name}`
+  const described = hint === undefined ? undefined : `${id}-hint`
+  const common = { id, name, required: !optional && kind !== 'confirm', 'aria-describedby': described }
+  const label = `${field.label}${optional && kind !== 'confirm' ? ' (optional)' : ''}`
+  const below = hint !== undefined && el('p', { class: 'hint', id: `${id}-hint` }, hint)
+  if (kind === 'confirm') {
+    const box = el('input', { ...common, type: 'checkbox', value: 'yes' })
+    return el('div', {}, el('label', { class: 'check' }, box, label), below)
+  }
+  return el('div', {}, el('label', { for: id }, label), control(field, common), below)
+}
+
+/** @param {Field} field @param {Record<string, string | boolean | undefined>} common */
+function control({ kind, choices = [], optional = false }, common) {
+  if (kind === 'choice') {
+    const options = optional ? ['', ...choices] : choices
+    return el(
+      'select',
+      common,
+      ...options.map((choice) => el('option', { value: choice }, choice || 'as usual')),
+    )
+  }
+  const typed = { ...common, autocapitalize: 'off', spellcheck: 'false' }
+  if (kind === 'secret') return el('input', { ...typed, type: 'password', autocomplete: 'off' })
+  const autocomplete = kind === 'code' ? 'one-time-code' : 'off'
+  return el('input', { ...typed, type: 'text', autocomplete })
+}

@@ -1,0 +1,34 @@
+/** @typedef {import('../../../../client/src/words.ts').Account} Account */
+
+/** @param {{ providerId: string, bucket: string }} account */
+export function addressOf({ providerId, bucket }) {
+  return bucket === 'default' ? providerId : `${providerId}/${bucket}`
+}
+
+/** @type {Record<Account['status'], { text: string, style: string }>} */
+export const STATES = {
+  connected: { text: 'connected', style: '' },
+  'needs-reauth': { text: 'needs you', style: 'warn' },
+  failing: { text: 'failing', style: 'warn' },
+  revoked: { text: 'revoked', style: 'off' },
+}
+
+/** @type {Record<Account['warnings'][number], string>} */
+export const WARNINGS = {
+  expiring: 'expires soon',
+  'missing-scopes': 'some permissions are missing',
+}
+
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
+const UNITS = /** @type {const} */ ([
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+])
+
+/** @param {string} time */
+export function ago(time) {
+  const seconds = (new Date(time).getTime() - Date.now()) / 1000
+  const found = UNITS.find(([, size]) => Math.abs(seconds) >= size)
+  return found === undefined ? 'just now' : relative.format(Math.round(seconds / found[1]), found[0])
+}

@@ -1,0 +1,106 @@
+import type { Field } from '#client'
+import type { Credential } from '../model/credential.ts'
+import type { FlowContext } from '../model/flow.ts'
+import { fits, type Presentation } from '../model/provider.ts'
+import { Secret } from '../model/secret.ts'
+
+export type Values = Readonly<Record<string, string>>
+
+/** What was filled in so far; `because` says why it is asked again. */
+export interface Entered {
+  readonly values: Values
+  readonly because?: string | undefined
+  readonly mayKeep: boolean
+}
+
+/** The confirm field by which a person keeps a key that was not proved. */
+export const KEEP = 'keep'
+
+/** All that this provider needs: first where it is, then what it knows the person by. */
+export function questions({ provider, signIn }: FlowContext): readonly Field[] {
+  const vars = provider.vars.map(
+    ({ name, label, choices, hint, default: usual }): Field => ({
+      name,
+      label,
+      kind: choices ? 'choice' : 'text',
+      ...(choices ? { choices } : {}),
+      ...(hint === undefined ? {} : { hint }),
+      ...(usual === undefined ? {} : { optional: true }),
+    }),
+  )
+  const fields = signIn.fields.map(
+    ({ name, label, secret, optional, hint }): Field => ({
+      name,
+      label,
+      kind: secret ? 'secret' : 'text',
+      ...(hint === undefined ? {} : { hint }),
+      ...(optional ? { optional } : {}),
+    }),
+  )
+  return [...vars, ...fields]
+}
+
+/** At first what is not known yet; after a refusal everything, where leaving empty means: as before. */
+export function openQuestions(context: FlowContext, { values, because, mayKeep }: Entered): readonly Field[] {
+  const all = questions(context)
+  if (because === undefined) return all.filter(({ name }) => !Object.hasOwn(values, name))
+  const open = all.map((field) =>
+    Object.hasOwn(values, field.name)
+      ? { ...field, optional: true, hint: 'leave it empty to keep what you entered' }
+      : field,
+  )
+  const keep: Field = { name: KEEP, label: 'Keep it unchecked', kind: 'confirm', optional: true }
+  return mayKeep ? [...open, keep] : open
+}
+
+/** Says so when a value is not of the declared form. */
+export function misshapen({ provider, signIn }: FlowContext, values: Values): string | undefined {
+  const odd = signIn.fields.find(({ name, pattern }) => {
+    const value = own(values, name)
+    return value !== undefined && pattern !== undefined && !fits(pattern, value)
+  })
+  return odd && `this does not look like the ${odd.label} of ${provider.name}`
+}
+
+/** What a request wears is worn; any other field stays with the broker. */
+export function credentialOf({ signIn }: FlowContext, values: Values): Credential {
+  const used = new Set(
+    signIn.present.flatMap((way) => ('basic' in way ? Object.values(way.basic) : [way.field])),
+  )
+  const secrets = (of: typeof signIn.fields) =>
+    Object.fromEntries(Object.entries(picked(of, values)).map(([name, value]) => [name, new Secret(value)]))
+  return {
+    worn: secrets(signIn.fields.filter(({ name }) => used.has(name))),
+    kept: secrets(signIn.fields.filter(({ name }) => !used.has(name))),
+    standing: true,
+    expiresAt: null,
+    scopes: [],
+    tokenType: tokenType(signIn.present),
+  }
+}
+
+function tokenType(present: readonly Presentation[]): string {
+  const [way] = present
+  if (way !== undefined && 'basic' in way) return 'Basic'
+  return way?.prefix?.trim() || 'key'
+}
+
+/** Also the usual value where none was given: what is usual may change, and this account may not move then. */
+export function varsOf({ provider }: FlowContext, values: Values): Values {
+  const usual = provider.vars.flatMap((one) => (one.default === undefined ? [] : [[one.name, one.default]]))
+  return { ...Object.fromEntries(usual), ...picked(provider.vars, values) }
+}
+
+function picked(of: readonly { readonly name: string }[], values: Values): Values {
+  return Object.fromEntries(
+    of.flatMap(({ name }) => {
+      const value = own(values, name)
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
+}
+
+/** A record from outside has only what was put into it, whatever a field is called. */
+export function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined
+}

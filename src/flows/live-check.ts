@@ -1,0 +1,106 @@
+import { type ErrorCode, ValetkeyError } from '#client'
+import type { Credential } from '../model/credential.ts'
+import type { FlowContext } from '../model/flow.ts'
+import type { Destination, Verification } from '../model/provider.ts'
+import { wear } from '../protocol/presentation.ts'
+
+const CHECK_SECONDS = 20
+const MOST_BYTES = 1024 * 1024
+
+/** What one harmless request showed: the credential is alive, and whose; or why that is not proved. */
+export type Finding =
+  | { readonly alive: true; readonly subject: string | null; readonly displayName: string | null }
+  | { readonly alive: false; readonly because: string }
+
+/** Wears the credential on the provider's declared request. What cannot be reached proves nothing. */
+export async function liveCheck(
+  context: FlowContext,
+  verify: Verification,
+  destination: Destination,
+  credential: Credential,
+): Promise<Finding> {
+  const worn = wear(context.signIn.present, context.provider.headers, credential)
+  try {
+    const answer = await context.network.fetch(destination.place(verify.url), {
+      method: verify.method,
+      headers: [['accept', 'application/json'], ...worn],
+      signal: AbortSignal.timeout(CHECK_SECONDS * 1000),
+    })
+    return await judged(verify, answer)
+  } catch (error) {
+    return unproved(troubleInWords(error))
+  }
+}
+
+async function judged(verify: Verification, answer: Response): Promise<Finding> {
+  if (verify.ok.includes(answer.status)) return aliveBy(verify, answer)
+  await answer.body?.cancel().catch(() => undefined)
+  if (verify.refused.includes(answer.status)) return unproved('the provider did not accept this key')
+  if (answer.status >= 500) return unproved('the provider has trouble of its own')
+  if (answer.status === 429) return unproved('the provider had too many requests')
+  return unproved(`the provider answered ${answer.status}, which proves nothing about this key`)
+}
+
+async function aliveBy(verify: Verification, answer: Response): Promise<Finding> {
+  if (verify.subject === undefined && verify.displayName === undefined) {
+    await answer.body?.cancel().catch(() => undefined)
+    return { alive: true, subject: null, displayName: null }
+  }
+  const said = parsed(await textOf(answer))
+  const [subject, displayName] = [verify.subject, verify.displayName].map((at) => pointed(said, at))
+  if (verify.subject !== undefined && !subject)
+    return unproved('the provider answered without saying whose key it is')
+  return { alive: true, subject: subject ?? null, displayName: displayName ?? null }
+}
+
+async function textOf(answer: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const piece of answer.body ?? []) {
+    text += decoder.decode(piece, { stream: true })
+    if (text.length > MOST_BYTES) throw new ValetkeyError('response-too-large', 'the answer is too large')
+  }
+  return text
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** RFC 6901, as far as a name or a number is looked for. */
+function pointed(value: unknown, pointer: string | undefined): string | undefined {
+  if (pointer === undefined) return undefined
+  const keys = pointer
+    .slice(1)
+    .split('/')
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const found = keys.reduce<unknown>(
+    (inside, key) =>
+      typeof inside === 'object' && inside !== null && Object.hasOwn(inside, key)
+        ? (inside as Record<string, unknown>)[key]
+        : undefined,
+    value,
+  )
+  return typeof found === 'string' || typeof found === 'number' ? String(found) : undefined
+}
+
+function unproved(because: string): Finding {
+  return { alive: false, because }
+}
+
+const TROUBLE: Partial<Record<ErrorCode, string>> = {
+  'host-not-allowed': 'this address may not be reached from here',
+  'connect-timeout': 'the provider did not pick up in time',
+  'answer-timeout': 'the provider did not answer in time',
+  'response-too-large': 'the provider answered something that makes no sense',
+}
+
+function troubleInWords(error: unknown): string {
+  const code = error instanceof ValetkeyError ? error.code : undefined
+  const late = error instanceof Error && error.name === 'TimeoutError'
+  return TROUBLE[late ? 'answer-timeout' : (code ?? 'network-error')] ?? 'the provider could not be reached'
+}

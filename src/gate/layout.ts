@@ -1,0 +1,96 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { NewEntry } from '../model/gate.ts'
+import type { AuditRow } from '../model/storage.ts'
+import type { Place } from '../model/vault.ts'
+
+// An entry is one row: seq | owner | at | key id | sealed | hash.
+//
+// `sealed` is the whole entry as canonical JSON (keys in alphabetical order, no blanks, time in
+// milliseconds since 1970), sealed for the place (owner, record "audit", field seq, generation 0).
+// It repeats seq, owner and at, so these cannot be changed without the owner's key either.
+//
+// `hash` is SHA-256 over: the hash before | seq | owner | at | key id | sealed. Each part is
+// preceded by its length in 4 bytes; seq and at are 8 bytes; the high byte comes first.
+// The hash before the first entry is SHA-256 over: "valetkey audit chain 1" | the vault's id.
+//
+// A link is a place in the chain: seq (8) | hash (32).
+// The anchor is: version (1) | link (40) | MAC over the link under the label "audit head".
+// After entries were pruned, the base holds the link of the last one that was removed, and a MAC
+// over it under the label "audit base".
+
+const GENESIS = 'valetkey audit chain 1'
+const ANCHOR_VERSION = 1
+const HASH_BYTES = 32
+const LINK_BYTES = 8 + HASH_BYTES
+
+export const HEAD_LABEL = 'audit head'
+export const BASE_LABEL = 'audit base'
+
+/** A place in the chain. */
+export interface Link {
+  readonly seq: number
+  readonly hash: Uint8Array
+}
+
+/** An entry as it is sealed. */
+export interface WrittenEntry extends NewEntry {
+  readonly seq: number
+  readonly at: number
+}
+
+export function canonical(entry: WrittenEntry): string {
+  return JSON.stringify(entry, Object.keys(entry).sort())
+}
+
+export function placeOf({ owner, seq }: Pick<AuditRow, 'owner' | 'seq'>): Place {
+  return { owner, record: 'audit', field: String(seq), generation: 0 }
+}
+
+export function hashOf(before: Uint8Array, row: Omit<AuditRow, 'hash'>): Uint8Array {
+  return digest([before, eight(row.seq), bytes(row.owner), eight(row.at), bytes(row.keyId), row.sealed])
+}
+
+export function genesis(vaultId: string): Link {
+  return { seq: 0, hash: digest([bytes(GENESIS), bytes(vaultId)]) }
+}
+
+export function printLink({ seq, hash }: Link): Uint8Array {
+  return Buffer.concat([eight(seq), hash])
+}
+
+export function printAnchor(link: Link, mac: Uint8Array): Uint8Array {
+  return Buffer.concat([Uint8Array.of(ANCHOR_VERSION), printLink(link), mac])
+}
+
+export function parseAnchor(anchor: Uint8Array): { link: Link; mac: Uint8Array } | undefined {
+  if (anchor[0] !== ANCHOR_VERSION || anchor.length <= 1 + LINK_BYTES) return undefined
+  const all = Buffer.from(anchor)
+  const link = { seq: Number(all.readBigUInt64BE(1)), hash: all.subarray(9, 1 + LINK_BYTES) }
+  return { link, mac: all.subarray(1 + LINK_BYTES) }
+}
+
+export function same(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && timingSafeEqual(one, other)
+}
+
+function digest(parts: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(four(part.length)).update(part)
+  return hash.digest()
+}
+
+function bytes(text: string): Uint8Array {
+  return Buffer.from(text, 'utf8')
+}
+
+function four(number: number): Uint8Array {
+  const all = Buffer.alloc(4)
+  all.writeUInt32BE(number)
+  return all
+}
+
+function eight(number: number): Uint8Array {
+  const all = Buffer.alloc(8)
+  all.writeBigUInt64BE(BigInt(number))
+  return all
+}

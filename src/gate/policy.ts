@@ -1,0 +1,135 @@
+import { type AuditVerb, type ErrorCode, formatAddress, type May, parseAddress } from '#client'
+import { type Caller, isOwner } from '../model/caller.ts'
+import { type Standing, type Target, VERBS_OF_A_BINDING } from '../model/gate.ts'
+import type { AccountRow } from '../model/storage.ts'
+import type { Binding } from '../model/words.ts'
+
+export interface Refusal {
+  readonly allowed: false
+  readonly code: ErrorCode
+  readonly message: string
+  readonly hint: string
+}
+
+export type Verdict = { readonly allowed: true } | Refusal
+
+/** One question to the policy, and all that the answer depends on. */
+interface Question {
+  readonly caller: Caller
+  readonly verb: AuditVerb
+  readonly target: Target
+  readonly account: AccountRow | undefined
+  readonly binding: Binding | undefined
+}
+
+const ALLOWED: Verdict = { allowed: true }
+
+/** Where these are about an account, it must be there. */
+const NEEDS_ACCOUNT: readonly AuditVerb[] = ['rotate', 'revoke', 'refresh', 'bind']
+
+const LONGEST_ADDRESS = 130
+
+/**
+ * May this caller do this, here and now? Nothing is looked up and nothing is remembered. Whoever
+ * has no live binding hears the same words whether the account exists or not.
+ */
+export function judge(
+  caller: Caller,
+  verb: AuditVerb,
+  target: Target,
+  standing: Standing,
+  now: Date,
+): Verdict {
+  const account = present(caller, standing.account)
+  const binding = account && live(caller, account, standing.binding, now)
+  const question = { caller, verb, target, account, binding }
+  if (isUse(verb)) return judgeUse(question, verb)
+  return isOwner(caller) ? judgeOwner(question) : judgeOther(question)
+}
+
+/** The address as it was asked for, fit to be printed and to be kept. */
+export function asAsked({ address, name }: Target): string {
+  const parsed = address === undefined ? undefined : parseAddress(address)
+  if (parsed !== undefined) return formatAddress(parsed)
+  return (address ?? name ?? '').replaceAll(/[^\x20-\x7e]/g, '?').slice(0, LONGEST_ADDRESS)
+}
+
+function judgeUse(question: Question, verb: May): Verdict {
+  const { caller, account, binding, target } = question
+  if (account === undefined || (binding === undefined && !isOwner(caller))) return notConnected(target)
+  if (verb === 'lend' && account.standing !== 0) return forwardOnly(target)
+  const free = isOwner(caller) && verb !== 'reveal'
+  if (!free && !binding?.may.includes(verb)) return notGiven(question, verb)
+  if (!free && binding !== undefined && binding.asks !== 'never') return askNeeded(question, binding)
+  return account.status === 'needs-reauth' ? needsReauth(target, account) : ALLOWED
+}
+
+function judgeOwner({ verb, target, account }: Question): Verdict {
+  const missing = target.address !== undefined && account === undefined
+  return missing && NEEDS_ACCOUNT.includes(verb) ? notConnected(target) : ALLOWED
+}
+
+function judgeOther({ verb, target, binding }: Question): Verdict {
+  if (target.address !== undefined && binding === undefined) return notConnected(target)
+  return refuse('not-allowed', `only the owner may ${verb.replaceAll('-', ' ')}`, 'ask the owner to do it')
+}
+
+function present(caller: Caller, account: AccountRow | undefined): AccountRow | undefined {
+  return account?.owner === caller.owner && account.status !== 'revoked' ? account : undefined
+}
+
+function live(caller: Caller, account: AccountRow, binding: Binding | undefined, now: Date) {
+  if (binding?.caller !== caller.id || binding.accountId !== account.id) return undefined
+  return binding.until === null || binding.until > now ? binding : undefined
+}
+
+function isUse(verb: AuditVerb): verb is May {
+  return VERBS_OF_A_BINDING.some((use) => use === verb)
+}
+
+function refuse(code: ErrorCode, message: string, hint: string): Refusal {
+  return { allowed: false, code, message, hint }
+}
+
+function notConnected(target: Target): Refusal {
+  const provider = parseAddress(target.address ?? '')?.provider
+  const hint = provider === undefined ? 'valetkey providers' : `valetkey connect ${provider}`
+  return refuse('not-connected', `no account at ${asAsked(target)} for you`, hint)
+}
+
+function forwardOnly(target: Target): Refusal {
+  const address = asAsked(target)
+  return refuse(
+    'forward-only',
+    `the key of ${address} never dies by itself, so it is not handed out`,
+    `valetkey forward ${address} GET /… (or valetkey reveal ${address})`,
+  )
+}
+
+function notGiven({ caller, target, binding }: Question, verb: May): Refusal {
+  const address = asAsked(target)
+  const message = `${caller.id} may not ${verb} ${address}`
+  const hint = isOwner(caller)
+    ? `valetkey bind me ${address} --may reveal --until 10m`
+    : `valetkey bind ${caller.id} ${address} --may ${[...(binding?.may ?? []), verb].join(',')}`
+  return refuse('not-allowed', message, hint)
+}
+
+function askNeeded({ caller, target }: Question, { may }: Binding): Refusal {
+  const address = asAsked(target)
+  return refuse(
+    'ask-needed',
+    `the owner wants to be asked before ${caller.id} uses ${address}, and cannot be asked yet`,
+    `valetkey bind ${isOwner(caller) ? 'me' : caller.id} ${address} --may ${may.join(',')} --asks never`,
+  )
+}
+
+function needsReauth(target: Target, { reason }: AccountRow): Refusal {
+  const address = asAsked(target)
+  const why = reason === null ? '' : `: ${reason}`
+  return refuse(
+    'needs-reauth',
+    `the account at ${address} has to be connected again${why}`,
+    `valetkey reconnect ${address}`,
+  )
+}

@@ -1,0 +1,80 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Desk, EventName, KeeperDesk, ValetkeyEvent } from '#client'
+import { deskOver, enduring, holdOrJoin, type Way } from './reach.ts'
+
+export type * from '#client'
+export { ValetkeyError } from '#client'
+
+export interface OpenOptions {
+  /** An app of this name keeps a vault of its own, and is named on pages and prompts. */
+  readonly app?: string
+  /** Moves everything; `VALETKEY_HOME` does the same. */
+  readonly home?: string
+  /** Stand back to a lesser caller, such as `app:reports`: what is not bound to it is not there. */
+  readonly as?: string
+}
+
+const LISTEN_AGAIN_MS = 1000
+
+/** The verbs, and what a library adds to them. */
+export interface Valetkey extends Desk {
+  readonly keeper: KeeperDesk
+  /** A `fetch` whose requests are forwarded with this account. Nothing of the credential comes here. */
+  fetch(address: string): typeof fetch
+  /** Calls back on every change of an account's state; what it returns stops that. */
+  on(name: EventName, listener: (event: ValetkeyEvent) => void): () => void
+  close(): Promise<void>
+}
+
+/**
+ * Opens the vault of whoever runs this. The first process holds it and listens on the socket, every
+ * later one becomes its client; when the holder goes away, the next call takes its place.
+ */
+export async function openValetkey({ app, home, as }: OpenOptions = {}): Promise<Valetkey> {
+  const where = { app, home, env: process.env }
+  const ways: Way[] = []
+  const find = async () => {
+    const way = await holdOrJoin(where)
+    ways.push(way)
+    return way
+  }
+  const fetch = enduring(find)
+  const { desk, keeper, fetchAs } = deskOver(fetch, as)
+  await keeper.status()
+  const leaving = new AbortController()
+
+  return {
+    ...desk,
+    keeper,
+    fetch: fetchAs,
+    on(name, listener) {
+      const stop = new AbortController()
+      void tell(desk, name, listener, AbortSignal.any([stop.signal, leaving.signal]))
+      return () => stop.abort()
+    },
+    async close() {
+      leaving.abort()
+      for (const { serving } of ways) await serving?.close()
+    },
+  }
+}
+
+/** A broker that went away is no reason to stop listening: the next one is found in its place. */
+async function tell(
+  desk: Desk,
+  name: EventName,
+  listener: (event: ValetkeyEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let after: string | undefined
+  for (; !signal.aborted; await pause(LISTEN_AGAIN_MS, undefined, { signal }).catch(() => {})) {
+    try {
+      for await (const event of desk.events(after === undefined ? { signal } : { after, signal })) {
+        after = event.id
+        if (event.name === name) listener(event)
+      }
+    } catch {
+      // Told again from the last event on, once somebody answers.
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { canary } from '../testing/canary.ts'
+import { readConfig } from './config.ts'
+
+let temp: string
+let file: string
+beforeEach(async () => {
+  temp = await mkdtemp(join(tmpdir(), 'valetkey-'))
+  file = join(temp, 'config.json')
+})
+afterEach(() => rm(temp, { recursive: true, force: true }))
+
+async function reading(text: string) {
+  await writeFile(file, text)
+  return readConfig(file)
+}
+
+describe('the configuration', () => {
+  it('is empty where there is none', async () => {
+    expect(await readConfig(file)).toEqual({})
+  })
+
+  it('is read as it stands', async () => {
+    const config = {
+      keySource: 'command',
+      keyCommand: '/usr/bin/age -d key.age',
+      origins: { openai: 'http://127.0.0.1:8080', 'azure-openai': 'https://proxy.example' },
+      allow: ['127.0.0.1:11434', 'ollama.lan', '[::1]:80', '[fd00::1]'],
+      port: 0,
+    }
+    expect(await reading(JSON.stringify(config))).toEqual(config)
+  })
+
+  it.each([
+    [{ keySource: 'keychain' }, 'keySource'],
+    [{ keySource: 'command' }, 'keyCommand'],
+    [{ port: 6000 }, 'port'],
+    [{ port: 65536 }, 'port'],
+    [{ port: '80' }, 'port'],
+    [{ origins: { openai: 'http://127.0.0.1:8080/' } }, 'origins.openai'],
+    [{ origins: { openai: 'http://127.0.0.1:8080/v1' } }, 'origins.openai'],
+    [{ origins: { openai: 'ftp://127.0.0.1' } }, 'origins.openai'],
+    [{ origins: { openai: 'https://me@proxy.example' } }, 'origins.openai'],
+    [{ origins: { '../x': 'https://proxy.example' } }, 'origins.../x'],
+    [{ allow: ['http://127.0.0.1'] }, 'allow.0'],
+    [{ allow: ['ok', '127.0.0.1/8'] }, 'allow.1'],
+    [{ allow: ['*'] }, 'allow.0'],
+    [{ allow: ['host:99999'] }, 'allow.0'],
+    [[], ''],
+    [null, ''],
+  ])('refuses %j and names the field', async (config, field) => {
+    await expect(reading(JSON.stringify(config))).rejects.toMatchObject({
+      code: 'config-invalid',
+      message: expect.stringContaining(`"${field}"`),
+    })
+  })
+
+  it('names the file, and the field that was probably meant', async () => {
+    await expect(reading('{"keysource":"file"}')).rejects.toMatchObject({
+      code: 'config-invalid',
+      message: expect.stringContaining(file),
+      hint: 'did you mean "keySource"?',
+    })
+    await expect(reading('{"orgins":{}}')).rejects.toMatchObject({ hint: 'did you mean "origins"?' })
+    await expect(reading('{"telemetry":true}')).rejects.toMatchObject({
+      hint: expect.stringContaining('keySource, '),
+    })
+  })
+
+  it('overwrites nothing and quotes nothing when it is corrupt', async () => {
+    const secret = canary('config')
+    for (const text of ['', '{', `{"keyCommand": ${secret}}`, `${secret}`]) {
+      const error = await reading(text).catch((failure: unknown) => failure)
+      expect(error).toMatchObject({
+        code: 'config-invalid',
+        message: expect.stringContaining(file),
+      })
+      expect(error).not.toHaveProperty('cause')
+      expect(String(error)).not.toContain(secret)
+      expect(String(await readFile(file))).toBe(text)
+    }
+  })
+
+  it('is refused when others may write it, for it can name a command', async () => {
+    await writeFile(file, '{}')
+    await chmod(file, 0o666)
+    await expect(readConfig(file)).rejects.toMatchObject({ code: 'unsafe-folder' })
+    await chmod(file, 0o644)
+    expect(await readConfig(file)).toEqual({})
+  })
+})

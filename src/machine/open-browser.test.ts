@@ -1,0 +1,93 @@
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { canary } from '../testing/canary.ts'
+import { openBrowser, openSecretly } from './open-browser.ts'
+
+let temp: string
+beforeEach(async () => {
+  temp = await mkdtemp(join(tmpdir(), 'valetkey-'))
+})
+afterEach(() => rm(temp, { recursive: true, force: true }))
+
+const unavailable = { code: 'browser-unavailable', hint: expect.stringContaining('by hand') }
+
+/** An opener that writes down what it was given, first on the path. */
+async function opener(name: string, then = ''): Promise<Record<string, string>> {
+  const script = `#!/bin/sh\nprintf '%s\\n' "$#" "$@" > "$SEEN.new"; env >> "$SEEN.new"; mv "$SEEN.new" "$SEEN"\n${then}\n`
+  await writeFile(join(temp, name), script)
+  await chmod(join(temp, name), 0o755)
+  return { PATH: `${temp}${delimiter}${process.env['PATH']}`, SEEN: join(temp, 'seen') }
+}
+
+const seen = async () => String(await readFile(join(temp, 'seen'))).split('\n')
+
+describe('opening a browser', () => {
+  it.each([
+    ['linux', 'xdg-open', { DISPLAY: ':0' }, []],
+    ['linux', 'xdg-open', { WAYLAND_DISPLAY: 'wayland-0' }, []],
+    ['linux', 'my-browser', { BROWSER: 'my-browser' }, []],
+    ['darwin', 'open', {}, []],
+    ['win32', 'rundll32', {}, ['url.dll,FileProtocolHandler']],
+  ] as const)('hands the link over as one argument: %s, %s', async (platform, name, more, first) => {
+    const env = { ...(await opener(name)), ...more }
+    const url = new URL('https://login.example/?a=1&b=$(touch x);`y`|z\'"#code')
+    await openBrowser(url, { env, platform })
+    const args = [...first, url.href]
+    expect((await seen()).slice(0, args.length + 1)).toEqual([String(args.length), ...args])
+  })
+
+  it('keeps a link that is a secret out of the arguments, which every user can read', async () => {
+    const code = canary('code')
+    const env = { ...(await opener('xdg-open')), DISPLAY: ':0' }
+    await openSecretly(new URL(`http://127.0.0.1:4000/#code=${code}`), temp, { env, platform: 'linux' })
+    expect((await seen()).join('\n')).not.toContain(code)
+    const [, file = ''] = await seen()
+    expect(await readFile(file, 'utf8')).toContain(`http://127.0.0.1:4000/#code=${code}`)
+    expect((await stat(file)).mode & 0o077).toBe(0)
+  })
+
+  it('tells the browser nothing that Valetkey was told', async () => {
+    const secret = canary('environment')
+    const env = { ...(await opener('xdg-open')), DISPLAY: ':0', VALETKEY_PASSPHRASE: secret }
+    await openBrowser(new URL('http://127.0.0.1:4000/'), { env, platform: 'linux' })
+    expect((await seen()).join('\n')).not.toContain(secret)
+  })
+
+  it('does not wait for the browser to end', async () => {
+    const env = { ...(await opener('xdg-open', 'sleep 5')), DISPLAY: ':0' }
+    await Promise.race([
+      openBrowser(new URL('http://localhost:4000/'), { env, platform: 'linux' }),
+      pause(3000).then(() => expect.fail('it waited')),
+    ])
+  })
+
+  it('says that there is none without a display, without an opener, or when the opener gives up', async () => {
+    const url = new URL('http://[::1]:4000/')
+    const there = await opener('xdg-open', 'exit 3')
+    const nothing = { PATH: join(temp, 'nothing'), DISPLAY: ':0' }
+    for (const env of [there, nothing, { ...there, DISPLAY: ':0' }, { ...there, BROWSER: 'sh -c "x"' }]) {
+      await expect(openBrowser(url, { env, platform: 'linux' })).rejects.toMatchObject(unavailable)
+    }
+  })
+
+  it.each([
+    'http://example.com/',
+    'http://127.0.0.1.example.com/',
+    'http://localhost.example.com/',
+    'file:///etc/passwd',
+    'javascript:alert(1)',
+    'ms-msdt:/id',
+    'vscode://x',
+    'data:text/html,x',
+    'https://me:you@example.com/',
+  ])('refuses %s', async (link) => {
+    const env = { ...(await opener('open')) }
+    await expect(openBrowser(new URL(link), { env, platform: 'darwin' })).rejects.toMatchObject({
+      code: 'invalid-request',
+    })
+    await expect(seen()).rejects.toThrow()
+  })
+})

@@ -1,0 +1,228 @@
+import { describe, expect, it } from 'vitest'
+import { ValetkeyError } from '#client'
+import type { ProviderFile } from '../model/provider.ts'
+import { readBuiltIn } from './built-in.ts'
+import { openCatalogue } from './catalogue.ts'
+
+const builtIn = readBuiltIn()
+
+const acme: ProviderFile = {
+  id: 'acme',
+  name: 'Acme',
+  category: 'other',
+  hosts: ['api.acme.test'],
+  registration: 'none',
+  signIns: [
+    {
+      flow: 'api-key',
+      fields: [{ name: 'key', label: 'Key' }],
+      present: [{ header: 'x-key', field: 'key' }],
+    },
+  ],
+  revoke: { how: 'console' },
+}
+
+const open = (own: readonly object[], origins = {}) =>
+  openCatalogue({
+    builtIn,
+    own: own.map((one, i) => ({ file: `${i + 1}.json`, text: JSON.stringify(one) })),
+    origins,
+  })
+
+function refusal(work: () => unknown): ValetkeyError {
+  try {
+    work()
+  } catch (error) {
+    if (error instanceof ValetkeyError) return error
+    throw error
+  }
+  throw new Error('it was not refused')
+}
+
+const withSignIn = (change: object) => ({ ...acme, signIns: [{ ...acme.signIns[0], ...change }] })
+
+describe("the owner's own providers", () => {
+  it('stand beside the built-in ones, and are shown as theirs', () => {
+    const catalogue = open([{ ...acme, aliases: ['ac'] }])
+    expect(catalogue.find('acme')?.name).toBe('Acme')
+    expect(catalogue.find('ac')?.id).toBe('acme')
+    expect([
+      catalogue.isBuiltIn('acme'),
+      catalogue.isBuiltIn('openai'),
+      catalogue.isBuiltIn('nobody'),
+    ]).toEqual([false, true, false])
+  })
+
+  it('may stand in the place of a built-in with the same id', () => {
+    const catalogue = open([{ ...acme, id: 'openai' }])
+    expect(catalogue.find('openai')?.name).toBe('Acme')
+    expect(catalogue.isBuiltIn('openai')).toBe(false)
+    expect(catalogue.list().filter(({ id }) => id === 'openai')).toHaveLength(1)
+  })
+
+  it.each<[string, object, string]>([
+    ['a missing field', { ...acme, name: undefined }, '1.json: name is missing'],
+    ['a misspelt field', { ...acme, host: ['a.test'] }, '1.json: has no field "host"'],
+    ['a field of the wrong type', { ...acme, hosts: 'api.acme.test' }, '1.json: hosts must be an array'],
+    ['an id with capitals', { ...acme, id: 'Acme' }, '1.json: id must be lower-case letters'],
+    ['an unknown category', { ...acme, category: 'toys' }, '1.json: category must be "ai" or'],
+    [
+      'a host with a scheme',
+      { ...acme, hosts: ['https://a.test'] },
+      '1.json: hosts[0] must be the name of a host',
+    ],
+    [
+      'a check over plain http',
+      withSignIn({ verify: { url: 'http://api.acme.test/' } }),
+      '1.json: signIns[0].verify.url must be an address that begins with https://',
+    ],
+    [
+      'a header with capitals',
+      withSignIn({ present: [{ header: 'X-Key', field: 'key' }] }),
+      '1.json: signIns[0].present[0].header must be the name of a header',
+    ],
+    [
+      'a pattern that is none',
+      withSignIn({ recognise: '(' }),
+      '1.json: signIns[0].recognise is not a regular expression',
+    ],
+    [
+      'a field that is worn and not asked',
+      withSignIn({ fields: [] }),
+      '1.json: signIns[0].present[0] names the field "key", which is not among fields',
+    ],
+    [
+      'a check at another host',
+      withSignIn({ verify: { url: 'https://evil.test/' } }),
+      '1.json: signIns[0].verify.url must go to one of hosts',
+    ],
+    [
+      'a check at a look-alike of its host',
+      withSignIn({ verify: { url: 'https://api.acme.test@evil.test/' } }),
+      '1.json: signIns[0].verify.url must go to one of hosts',
+    ],
+    [
+      'an undeclared variable',
+      { ...acme, hosts: ['{site}.acme.test'] },
+      '1.json: hosts[0] names a variable that is not among vars',
+    ],
+    [
+      'a header that ends requests elsewhere',
+      { ...acme, headers: { host: 'evil.test' } },
+      '1.json: headers.host is not for a provider to set',
+    ],
+    [
+      'a header with a line end',
+      { ...acme, headers: { accept: 'a\r\nb: c' } },
+      '1.json: headers.accept must be visible ASCII',
+    ],
+    [
+      'the same flow twice',
+      { ...acme, signIns: [acme.signIns[0], acme.signIns[0]] },
+      '1.json: signIns[1].flow repeats the flow "api-key"',
+    ],
+    [
+      'a field called keep',
+      withSignIn({
+        fields: [
+          { name: 'key', label: 'Key' },
+          { name: 'keep', label: 'K' },
+        ],
+      }),
+      '1.json: signIns[0].fields cannot use the name "keep"',
+    ],
+    [
+      'a link with a variable',
+      { ...acme, revoke: { how: 'console', at: 'https://{x}.test' } },
+      '1.json: revoke.at must be an address without variables',
+    ],
+  ])('are refused with the file, the field and the reason: %s', (_, file, message) => {
+    const error = refusal(() => open([file]))
+    expect(error.code).toBe('config-invalid')
+    expect(error.message).toContain(message)
+    expect(error.hint).toBeTruthy()
+  })
+
+  it('are refused where they are no JSON, with the place', () => {
+    const broken = { file: 'mine.json', text: `{\n  "id": "${'a'.repeat(60)}",\n}` }
+    const error = refusal(() => openCatalogue({ builtIn, own: [broken], origins: {} }))
+    expect(error).toMatchObject({
+      code: 'config-invalid',
+      message: expect.stringContaining('mine.json: is not JSON, at line 3'),
+    })
+  })
+
+  it.each<[string, readonly object[], string]>([
+    ['the same id', [acme, acme], '2.json: id "acme" is already used by 1.json'],
+    [
+      'an alias that is another id',
+      [acme, { ...acme, id: 'other', aliases: ['acme'] }],
+      '2.json: aliases[0] "acme" is already used by 1.json',
+    ],
+    [
+      'an alias that is a built-in',
+      [{ ...acme, aliases: ['github'] }],
+      '1.json: aliases[0] "github" is the name of a built-in provider',
+    ],
+  ])('never claim one name twice: %s', (_, files, message) => {
+    expect(refusal(() => open(files))).toMatchObject({ code: 'config-invalid', message })
+  })
+
+  it.each([
+    '127.0.0.1',
+    '10.0.0.1',
+    'localhost',
+    'printer',
+    'nas.local',
+    'metadata.google.internal',
+    'router.home.arpa',
+    '169.254.169.254',
+    '2130706433',
+    '127.0.0.0x1',
+    'api.acme.test.',
+    '-a.test',
+    'a_b.test',
+  ])('[security 20.4] name public hosts only: not %s', (host) => {
+    expect(refusal(() => open([{ ...acme, hosts: [host] }])).message).toContain('hosts[0] must be')
+  })
+
+  it.each([
+    ['a variable with no fixed domain behind it', 'api.{site}'],
+    ['a variable before a lone suffix', '{site}.com'],
+    ['a variable inside the domain itself', 'api.my{site}.com'],
+  ])('[security 1.17] cannot let a pattern decide where a credential goes: %s', (_, host) => {
+    const vars = [{ name: 'site', label: 'Site', pattern: '.*' }]
+    expect(refusal(() => open([{ ...acme, vars, hosts: [host] }])).message).toContain(
+      'must end in a fixed domain',
+    )
+  })
+})
+
+describe('a pasted key', () => {
+  it('names no provider when two claim its shape', () => {
+    const shaped = { ...withSignIn({ recognise: 'acme-[a-z]+' }) }
+    expect(open([shaped]).recognise('acme-abc')?.id).toBe('acme')
+    expect(open([shaped, { ...shaped, id: 'acme2' }]).recognise('acme-abc')).toBeUndefined()
+  })
+
+  it('must have the shape from its first to its last character', () => {
+    const catalogue = open([withSignIn({ recognise: 'acme-[a-z]+' })])
+    for (const key of ['see acme-abc', 'acme-abc!', 'acme-abc\n', 'acme-'])
+      expect(catalogue.recognise(key)).toBeUndefined()
+  })
+})
+
+describe('a stand-in', () => {
+  it('is refused for a provider that is not there, and where it is no origin', () => {
+    const refuse = (origins: object) => refusal(() => open([], origins)).message
+    expect(refuse({ opnai: 'http://127.0.0.1:1' })).toBe('the stand-in for opnai: there is no such provider')
+    for (const origin of [
+      '127.0.0.1:1',
+      'file:///etc',
+      'http://127.0.0.1:1/v1',
+      'http://u:p@127.0.0.1:1',
+      '',
+    ])
+      expect(refuse({ openai: origin })).toContain('must be an origin')
+  })
+})

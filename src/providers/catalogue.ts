@@ -1,0 +1,85 @@
+import { ValetkeyError } from '#client'
+import { type Catalogue, fits, type Provider, type ProviderFile } from '../model/provider.ts'
+import { destinationOf } from './destination.ts'
+import { parseProvider, readProvider, unusable } from './read.ts'
+
+export interface CatalogueSources {
+  readonly builtIn: readonly ProviderFile[]
+  /** The owner's own files; one of them may stand in the place of a built-in with the same id. */
+  readonly own: readonly { readonly file: string; readonly text: string }[]
+  /** By provider: the origin that the operator put in the provider's place. */
+  readonly origins: Readonly<Record<string, string>>
+}
+
+/** All providers of this installation. Throws `config-invalid` for what it cannot use. */
+export function openCatalogue({ builtIn, own, origins }: CatalogueSources): Catalogue {
+  const ours = builtIn.map((file) => parseProvider(`${file.id}.json`, file))
+  const theirs = own.map(({ file, text }) => ({ file, provider: readProvider(file, text) }))
+  const byId = index(ours, theirs)
+  const byAlias = new Map(
+    [...byId.values()].flatMap((one) => one.aliases.map((alias) => [alias, one] as const)),
+  )
+  const standIns = readOrigins(origins, byId)
+  const yours = new Set(theirs.map(({ provider }) => provider.id))
+
+  return {
+    list: () => [...byId.values()],
+    find: (name) => byId.get(name) ?? byAlias.get(name),
+    recognise: (key) => onlyOne([...byId.values()].filter((provider) => isKeyOf(provider, key))),
+    isBuiltIn: (id) => byId.has(id) && !yours.has(id),
+    destination: (provider, vars) => destinationOf(provider, vars, standIns.get(provider.id)),
+  }
+}
+
+type Own = { readonly file: string; readonly provider: Provider }
+
+function index(ours: readonly Provider[], theirs: readonly Own[]): ReadonlyMap<string, Provider> {
+  refuseDuplicates(ours, theirs)
+  const all = [...ours, ...theirs.map(({ provider }) => provider)]
+  return new Map(all.map((provider) => [provider.id, provider]))
+}
+
+// A name belongs to one of the owner's files only, and an alias never takes a built-in's name away.
+function refuseDuplicates(ours: readonly Provider[], theirs: readonly Own[]): void {
+  const taken = new Map<string, string>()
+  const replaced = new Set(theirs.map(({ provider }) => provider.id))
+  const kept = ours.filter(({ id }) => !replaced.has(id)).flatMap(({ id, aliases }) => [id, ...aliases])
+  for (const { file, provider } of theirs) {
+    for (const [i, name] of [provider.id, ...provider.aliases].entries()) {
+      const field = i === 0 ? 'id' : `aliases[${i - 1}]`
+      if (taken.has(name)) throw unusable(file, `${field} "${name}" is already used by ${taken.get(name)}`)
+      if (kept.includes(name)) throw unusable(file, `${field} "${name}" is the name of a built-in provider`)
+      taken.set(name, file)
+    }
+  }
+}
+
+/** A stand-in for nobody is refused: its writer believes that requests go there, and they would not. */
+function readOrigins(
+  origins: Readonly<Record<string, string>>,
+  byId: ReadonlyMap<string, Provider>,
+): ReadonlyMap<string, URL> {
+  return new Map(
+    Object.entries(origins).map(([id, origin]) => {
+      if (!byId.has(id)) throw badOrigin(id, 'there is no such provider')
+      const url = URL.parse(origin)
+      if (!url || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`)
+        throw badOrigin(id, 'must be an origin, such as http://127.0.0.1:4010')
+      return [id, url]
+    }),
+  )
+}
+
+function badOrigin(id: string, words: string): ValetkeyError {
+  return new ValetkeyError('config-invalid', `the stand-in for ${id}: ${words}`, {
+    hint: 'valetkey providers shows the ids',
+  })
+}
+
+function isKeyOf(provider: Provider, key: string): boolean {
+  return provider.signIns.some(({ recognise }) => recognise !== undefined && fits(recognise, key))
+}
+
+function onlyOne(found: readonly Provider[]): Provider | undefined {
+  return found.length === 1 ? found[0] : undefined
+}

@@ -1,0 +1,131 @@
+import type { Presentation, Provider, SignIn } from '../model/provider.ts'
+import { isOneOf } from './destination.ts'
+import { isPublicHostName } from './host-name.ts'
+import { placeholders } from './template.ts'
+
+/** What is wrong with a provider that has the right shape: which field, and why, in words. */
+export interface Flaw {
+  readonly field: string
+  readonly words: string
+}
+
+/** The name under which a flow asks whether to keep an unproved key; no field may take it. */
+const RESERVED = 'keep'
+
+// Set by the way out itself, or able to change where and how a request ends.
+const NOT_WORN = new Set([
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'upgrade',
+  'te',
+  'trailer',
+])
+
+export function* flawsOf(provider: Provider): Generator<Flaw> {
+  yield* flawsOfVars(provider)
+  for (const [i, host] of provider.hosts.entries()) yield* flawsOfHost(provider, host, `hosts[${i}]`)
+  for (const [name, value] of Object.entries(provider.headers)) yield* flawsOfHeader(name, value)
+  for (const [i, signIn] of provider.signIns.entries()) yield* flawsOfSignIn(provider, signIn, i)
+  yield* flawsOfPlainLink(provider.revoke.at, 'revoke.at')
+}
+
+function* flawsOfVars({ vars }: Provider): Generator<Flaw> {
+  yield* repeated(vars, 'vars')
+  for (const [i, variable] of vars.entries()) {
+    const values = [
+      ...(variable.choices ?? []),
+      ...(variable.default === undefined ? [] : [variable.default]),
+    ]
+    if (values.every((value) => isOneOf(variable, value))) continue
+    yield { field: `vars[${i}]`, words: 'has a choice or a default that its own form refuses' }
+  }
+}
+
+/**
+ * A variable never moves a credential to a host that its owner did not see: it stands before a
+ * fixed domain, or is one of a closed list, or is the whole host, asked for as such.
+ */
+function* flawsOfHost(provider: Provider, template: string, field: string): Generator<Flaw> {
+  yield* undeclared(provider, template, field)
+  const host = template.replace(/:\d+$/, '')
+  const fixed = host.replace(/^.*\}/, '')
+  if (host.replaceAll(/\{\w+\}/g, 'x') !== host.replaceAll(/\{\w+\}/g, 'x').toLowerCase())
+    yield { field, words: 'must be in lower case' }
+  else if (fixed === host && !isPublicHostName(host)) yield { field, words: 'must be a public host name' }
+  else if (fixed !== host && !staysPut(provider, host, fixed))
+    yield { field, words: 'must end in a fixed domain, or in a variable with a list of choices' }
+}
+
+function staysPut({ vars }: Provider, host: string, fixed: string): boolean {
+  if (/^\{\w+\}$/.test(host)) return true
+  if (fixed.startsWith('.') && isPublicHostName(fixed.slice(1))) return true
+  const last = placeholders(host).at(-1)
+  return fixed === '' && vars.some(({ name, choices }) => name === last && choices !== undefined)
+}
+
+function* flawsOfHeader(name: string, value: string): Generator<Flaw> {
+  if (NOT_WORN.has(name)) yield { field: `headers.${name}`, words: 'is not for a provider to set' }
+  if (!/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(value))
+    yield { field: `headers.${name}`, words: 'must be visible ASCII' }
+}
+
+function* flawsOfSignIn(provider: Provider, signIn: SignIn, i: number): Generator<Flaw> {
+  const at = `signIns[${i}]`
+  if (provider.signIns.findIndex(({ flow }) => flow === signIn.flow) !== i)
+    yield { field: `${at}.flow`, words: `repeats the flow "${signIn.flow}"` }
+  yield* repeated([...provider.vars, ...signIn.fields], `${at}.fields`)
+  for (const [j, way] of signIn.present.entries())
+    yield* flawsOfPresent(provider, signIn, way, `${at}.present[${j}]`)
+  if (signIn.verify) yield* flawsOfVerify(provider, signIn.verify.url, `${at}.verify.url`)
+  yield* flawsOfPlainLink(signIn.console, `${at}.console`)
+}
+
+function* flawsOfPresent(
+  provider: Provider,
+  signIn: SignIn,
+  way: Presentation,
+  field: string,
+): Generator<Flaw> {
+  const names = 'basic' in way ? [way.basic.user, way.basic.password] : [way.field]
+  const worn = names.filter((name) => name !== undefined)
+  if (worn.length === 0) yield { field, words: 'must name a field for the user, the password or both' }
+  for (const name of worn) {
+    const found = signIn.fields.find((one) => one.name === name)
+    if (!found) yield { field, words: `names the field "${name}", which is not among fields` }
+    else if (found.optional && !('header' in way && way.optional))
+      yield { field, words: `must be optional, as its field "${name}" is` }
+  }
+  if (!('header' in way)) return
+  if (NOT_WORN.has(way.header)) yield { field, words: `cannot use the header "${way.header}"` }
+  if (Object.hasOwn(provider.headers, way.header))
+    yield { field, words: `repeats the header "${way.header}"` }
+}
+
+function* flawsOfVerify(provider: Provider, url: string, field: string): Generator<Flaw> {
+  yield* undeclared(provider, url, field)
+  const host = /^https:\/\/([^/?#]+)/.exec(url)?.[1] ?? ''
+  if (!provider.hosts.includes(host)) yield { field, words: 'must go to one of hosts' }
+}
+
+/** A link that is shown to people before the variables are known. */
+function* flawsOfPlainLink(link: string | undefined, field: string): Generator<Flaw> {
+  if (link === undefined) return
+  if (!URL.canParse(link) || placeholders(link).length > 0)
+    yield { field, words: 'must be an address without variables' }
+}
+
+function* undeclared({ vars }: Provider, text: string, field: string): Generator<Flaw> {
+  const left = text.replaceAll(/\{([a-zA-Z][a-zA-Z0-9_]*)\}/g, (whole, name) =>
+    vars.some((variable) => variable.name === name) ? '' : whole,
+  )
+  if (/[{}]/.test(left)) yield { field, words: 'names a variable that is not among vars' }
+}
+
+function* repeated(all: readonly { readonly name: string }[], field: string): Generator<Flaw> {
+  const names = all.map(({ name }) => name)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice) yield { field, words: `uses the name "${twice}" twice` }
+  if (names.includes(RESERVED)) yield { field, words: `cannot use the name "${RESERVED}"` }
+}

@@ -1,0 +1,209 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { apiKeyFlow } from '../flows/api-key.ts'
+import type { Provider } from '../model/provider.ts'
+import { openNetwork } from '../network/network.ts'
+import { canary } from '../testing/canary.ts'
+import { brokenPromises } from '../testing/check.ts'
+import {
+  type ProviderExample,
+  type ProviderKit,
+  providerChecks,
+  providerContract,
+} from '../testing/provider-contract.ts'
+import { readBuiltIn } from './built-in.ts'
+import { openCatalogue } from './catalogue.ts'
+import { SCHEMA_FILE, schemaText } from './write-schema.ts'
+
+const builtIn = readBuiltIn()
+
+const kit: ProviderKit = {
+  flows: [apiKeyFlow],
+  catalogue: (origins) => openCatalogue({ builtIn, own: [], origins }),
+  network: (allow) => openNetwork({ allow }),
+}
+
+const notSendable = { key: `${canary('broken')}\nx-other: 1` }
+
+const EXAMPLES: Readonly<Record<string, ProviderExample>> = {
+  openai: {
+    good: { key: `sk-proj-${canary('openai')}` },
+    bad: { key: `sk-ant-api03-${canary('openai')}` },
+  },
+  anthropic: {
+    good: { key: `sk-ant-api03-${canary('anthropic').padEnd(93, '_')}AA` },
+    bad: { key: `sk-ant-${canary('anthropic')}` },
+  },
+  github: {
+    good: { token: `ghp_${canary('github')}` },
+    bad: { token: `ghr_${canary('github')}` },
+  },
+  datadog: {
+    vars: { site: 'us5.datadoghq.com' },
+    good: {
+      key: randomBytes(16).toString('hex'),
+      applicationKey: canary('datadog').padEnd(40, '0').slice(0, 40),
+    },
+    bad: { key: canary('datadog') },
+  },
+  'azure-openai': { vars: { resource: 'acme-east' }, good: { key: canary('azure') }, bad: notSendable },
+  key: { vars: { host: 'api.acme.test' }, good: { key: canary('any') }, bad: notSendable },
+}
+
+for (const provider of builtIn) providerContract(provider, exampleOf(provider.id), kit)
+
+function exampleOf(id: string): ProviderExample {
+  const example = EXAMPLES[id]
+  if (!example) throw new Error(`there is no example of ${id}`)
+  return example
+}
+
+function providerCalled(id: string): Provider {
+  const found = builtIn.find((one) => one.id === id)
+  if (!found) throw new Error(`there is no ${id}`)
+  return found
+}
+
+describe('the built-in providers', () => {
+  it('are all there', () => {
+    expect(builtIn.map(({ id }) => id)).toEqual([
+      'anthropic',
+      'azure-openai',
+      'datadog',
+      'github',
+      'key',
+      'openai',
+    ])
+  })
+
+  it('say by whom each of their fields is confirmed', () => {
+    for (const { id, evidence, hosts, signIns, headers } of builtIn) {
+      const verified = signIns.some(({ verify }) => verify !== undefined)
+      const shaped = signIns.some(({ fields }) => fields.some(({ pattern }) => pattern !== undefined))
+      const expected = ['signIns.present', ...(hosts[0] === '{host}' ? [] : ['hosts'])]
+      if (verified) expected.push('signIns.verify')
+      if (shaped) expected.push('signIns.fields.pattern')
+      if (Object.keys(headers).length > 0) expected.push('headers')
+      expect(Object.keys(evidence), id).toEqual(expect.arrayContaining(expected))
+    }
+  })
+
+  it('name every host of a credential themselves, except the one whose host is asked for', () => {
+    expect(providerCalled('key').hosts).toEqual(['{host}'])
+    const open = builtIn.filter(({ hosts }) => hosts.some((host) => host === '{host}'))
+    expect(open.map(({ id }) => id)).toEqual(['key'])
+  })
+
+  it('have a schema for editors that is current', () => {
+    expect(readFileSync(SCHEMA_FILE, 'utf8')).toBe(schemaText())
+  })
+})
+
+describe('a key of another provider', () => {
+  it.each([
+    ['an OpenRouter key', 'sk-or-v1-'.padEnd(73, 'a')],
+    ['a key of thirty-two letters, as several providers have them', `sk-${'a1'.repeat(16)}`],
+    ['a Claude sign-in', `sk-ant-oat01-${'a'.repeat(40)}`],
+    ['thirty-two hex digits', 'ab'.repeat(16)],
+    ['an empty string', ''],
+  ])('is not taken for one of ours: %s', (_, key) => {
+    expect(kit.catalogue({}).recognise(key)).toBeUndefined()
+  })
+})
+
+describe('a broken provider', () => {
+  const openai = providerCalled('openai')
+  const [signIn] = openai.signIns
+  if (!signIn) throw new Error('openai has no sign-in')
+
+  const broken = (change: Partial<Provider>, changedKit: Partial<ProviderKit> = {}) => {
+    const provider = { ...openai, ...change }
+    const catalogue: ProviderKit['catalogue'] = (origins) => {
+      const real = kit.catalogue(origins)
+      const swapped = (found: Provider | undefined) => (found?.id === 'openai' ? provider : found)
+      return {
+        ...real,
+        find: (name) => swapped(real.find(name)),
+        recognise: (key) => swapped(real.recognise(key)),
+      }
+    }
+    return brokenPromises(providerChecks(provider, exampleOf('openai'), { ...kit, catalogue, ...changedKit }))
+  }
+
+  it('is not the provider as it stands', async () => {
+    expect(await broken({})).toEqual([])
+  })
+
+  it.each<[string, Partial<Provider>, string]>([
+    [
+      'with a field that no file may have',
+      { extra: 1 } as Partial<Provider>,
+      'is of the declared form, and nothing is lost in reading it',
+    ],
+    [
+      'with a host that is no public name',
+      { hosts: ['127.0.0.1'] },
+      'sends its credentials to public https hosts alone',
+    ],
+    [
+      'whose flow does not exist',
+      { signIns: [{ ...signIn, flow: 'telepathy' }] },
+      'is signed in to by flows that exist',
+    ],
+    [
+      'that wears a field nobody is asked for',
+      { signIns: [{ ...signIn, present: [{ header: 'x-key', field: 'other', optional: false }] }] },
+      'wears only fields that it asks for',
+    ],
+    [
+      'that is verified elsewhere',
+      {
+        signIns: [
+          { ...signIn, verify: { method: 'GET', url: 'https://elsewhere.test/', ok: [200], refused: [401] } },
+        ],
+      },
+      'is verified at one of its own hosts',
+    ],
+    [
+      'that takes a refusal for a yes',
+      {
+        signIns: [
+          {
+            ...signIn,
+            verify: {
+              method: 'GET',
+              url: 'https://api.openai.com/v1/models',
+              ok: [200, 401],
+              refused: [401],
+            },
+          },
+        ],
+      },
+      'asks again when the provider answers 401',
+    ],
+    [
+      'that takes any key',
+      { signIns: [{ ...signIn, fields: signIn.fields.map((field) => ({ ...field, pattern: '.*' })) }] },
+      'does not take a bad key for one',
+    ],
+  ])('fails the contract %s', async (_, change, promise) => {
+    expect(await broken(change)).toContain(promise)
+  })
+
+  it('fails the contract when its key is sent to a host of another', async () => {
+    const leaky: ProviderKit['catalogue'] = (origins) => {
+      const real = kit.catalogue(origins)
+      return {
+        ...real,
+        destination: (one, vars) => ({
+          ...real.destination(one, vars),
+          place: () => new URL('https://elsewhere.test/'),
+        }),
+      }
+    }
+    expect(await broken({}, { catalogue: leaky })).toContain(
+      'sends its credential to its own origins alone, and never in an address',
+    )
+  })
+})

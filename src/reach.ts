@@ -1,0 +1,73 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { type RemoteDesk, remoteDesk, ValetkeyError } from '#client'
+import { socketFetch } from './doors/socket/fetch.ts'
+import { THE_PERSON } from './model/caller.ts'
+import { type Where, wherePaths } from './open.ts'
+import { type Serving, serve } from './serve.ts'
+
+type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
+
+/** Where the requests of this process go: to its own broker, or to the socket of the one that runs. */
+export interface Way {
+  readonly fetch: Fetch
+  /** Set when this process holds the vault itself. */
+  readonly serving?: Serving
+}
+
+/** Any name would do: the request goes to the socket or stays in this process. */
+export const BASE = 'http://valetkey'
+const PATIENCE_MS = 10_000
+
+/** The broker whose socket answers, if one does. */
+export async function running(where: Where): Promise<Way | undefined> {
+  const fetch = socketFetch(wherePaths(where).socket)
+  const answer = await fetch(`${BASE}/healthz`).catch(() => undefined)
+  await answer?.body?.cancel()
+  return answer?.ok ? { fetch } : undefined
+}
+
+/** The running broker, or this process as the broker: whichever comes first. */
+export async function holdOrJoin(where: Where): Promise<Way> {
+  for (const end = Date.now() + PATIENCE_MS; ; await pause(50)) {
+    const there = await running(where)
+    if (there !== undefined) return there
+    try {
+      return own(await serve(where))
+    } catch (error) {
+      if (!(error instanceof ValetkeyError && error.code === 'held') || Date.now() > end) throw error
+    }
+  }
+}
+
+function own(serving: Serving): Way {
+  const caller = { id: THE_PERSON, owner: THE_PERSON, proof: { door: 'library', pid: process.pid } } as const
+  return { serving, fetch: (url, init) => serving.ask(new Request(url, init), caller) }
+}
+
+/**
+ * A fetch that outlives the broker it speaks to: when nobody answers any more the way is looked for
+ * again, and the request is sent there if none of it had left.
+ */
+export function enduring(find: () => Promise<Way>): Fetch {
+  let way = find()
+  return async (url, init) => {
+    const { fetch } = await way.catch(() => (way = find()))
+    try {
+      return await fetch(url, init)
+    } catch (error) {
+      if (!nobodyThere(error)) throw error
+      way = find()
+      return (await way).fetch(url, init)
+    }
+  }
+}
+
+export function deskOver(fetch: Fetch, as?: string): RemoteDesk {
+  return remoteDesk({ fetch, base: BASE, headers: as === undefined ? {} : { 'valetkey-as': as } })
+}
+
+function nobodyThere(error: unknown): boolean {
+  const cause = error instanceof Error ? (error.cause ?? error) : error
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  return code === 'ECONNREFUSED' || code === 'ENOENT'
+}

@@ -1,0 +1,82 @@
+import { listenSocket } from './doors/socket/listen.ts'
+import { httpDoor } from './doors/http/door.ts'
+import { openFront } from './doors/http/front.ts'
+import { frontDoor } from './doors/http/front-door.ts'
+import { type Listening, listenTcp } from './doors/http/listen.ts'
+import type { Caller } from './model/caller.ts'
+import { type House, openHouse, type Where } from './open.ts'
+import { VERSION } from './version.ts'
+
+export interface Serving {
+  readonly house: House
+  /** A request of a caller in this very process, through the same door as everybody's. */
+  ask(request: Request, caller: Caller): Promise<Response>
+  /** A link to the page, good once. The page's port is opened when the first link is asked for. */
+  newLink(): Promise<URL>
+  /** How long nobody has asked for anything. */
+  idleMs(): number
+  close(): Promise<void>
+}
+
+/** Where the Connection Center's files lie: beside this file once built, in their own room in a clone. */
+const PAGE = new URL(import.meta.url.endsWith('.ts') ? './doors/http/page/' : './page/', import.meta.url)
+
+/**
+ * Opens the house and hangs the doors: one HTTP door, for the owner's socket, for loopback and for
+ * this process. Throws `held` when another process has the vault.
+ */
+export async function serve(where: Where, port?: number): Promise<Serving> {
+  const house = await openHouse(where)
+  const { broker, paths, config } = house
+  const front = openFront({ now: () => new Date() })
+  let page: Promise<Listening> | undefined
+  let lastAsked = Date.now()
+  let underWay = 0
+
+  const door = httpDoor({
+    desk: broker.as,
+    keeper: broker.keeper,
+    identify: async (_, env) => env.caller,
+    version: VERSION,
+    page: PAGE,
+    newLink: () => newLink(),
+  })
+  const counted = {
+    async fetch(request: Request, env: Parameters<typeof door.fetch>[1]) {
+      underWay += 1
+      try {
+        return await door.fetch(request, env)
+      } finally {
+        underWay -= 1
+        lastAsked = Date.now()
+      }
+    },
+  }
+
+  async function newLink(): Promise<URL> {
+    page ??= listenTcp({ door: frontDoor(front, counted), port: port ?? config.port ?? 0 })
+    const { origin } = await page.catch((error: unknown) => {
+      page = undefined
+      throw error
+    })
+    return front.newLink(origin)
+  }
+
+  async function close(): Promise<void> {
+    await (await page)?.close()
+    await socket.close()
+    await broker.close()
+  }
+
+  const socket = await listenSocket({ path: paths.socket, door: counted }).catch(async (error: unknown) => {
+    await broker.close()
+    throw error
+  })
+  return {
+    house,
+    ask: (request, caller) => counted.fetch(request, { caller }),
+    newLink,
+    idleMs: () => (underWay > 0 ? 0 : Date.now() - lastAsked),
+    close,
+  }
+}

@@ -1,0 +1,176 @@
+import type { Kysely } from 'kysely'
+import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration'
+import { ValetkeyError } from '#client'
+import type { TableName, Tables } from '../model/storage.ts'
+
+/** How an engine's SQL differs from another's where a table is made. */
+export interface ColumnFacts {
+  readonly bytes: 'blob' | 'bytea'
+}
+
+/** A database whose tables are known by name only. */
+export type AnyTables = Kysely<Record<string, Record<string, unknown>>>
+
+type ColumnKind = 'text' | 'number' | 'bytes' | 'text?' | 'number?'
+type Columns<T extends TableName> = { readonly [K in keyof Tables[T]]: ColumnKind }
+
+/** The columns of each table, as the first migration makes them; the key comes first. */
+const FIRST_TABLES: { readonly [T in TableName]: Columns<T> } = {
+  vault: {
+    id: 'text',
+    owner: 'text',
+    format: 'number',
+    masterId: 'text',
+    keySource: 'text',
+    remembered: 'text',
+    check: 'bytes',
+    createdAt: 'number',
+  },
+  dataKeys: {
+    id: 'text',
+    owner: 'text',
+    masterId: 'text',
+    wrapped: 'bytes',
+    current: 'number',
+    seals: 'number',
+    createdAt: 'number',
+  },
+  sealed: {
+    owner: 'text',
+    record: 'text',
+    field: 'text',
+    generation: 'number',
+    keyId: 'text',
+    bytes: 'bytes',
+  },
+  accounts: {
+    id: 'text',
+    owner: 'text',
+    provider: 'text',
+    bucket: 'text',
+    flow: 'text',
+    status: 'text',
+    reason: 'text?',
+    standing: 'number',
+    generation: 'number',
+    connectedAt: 'number',
+    changedAt: 'number',
+    lastUsedAt: 'number?',
+    expiresAt: 'number?',
+    dueAt: 'number?',
+  },
+  bindings: {
+    id: 'text',
+    owner: 'text',
+    caller: 'text',
+    accountId: 'text',
+    generation: 'number',
+    createdAt: 'number',
+    until: 'number?',
+  },
+  leases: {
+    id: 'text',
+    owner: 'text',
+    accountId: 'text',
+    caller: 'text',
+    verb: 'text',
+    openedAt: 'number',
+    lastAt: 'number',
+    until: 'number?',
+    endsBy: 'text',
+    endedAt: 'number?',
+    count: 'number',
+  },
+  flowSessions: {
+    id: 'text',
+    owner: 'text',
+    caller: 'text',
+    provider: 'text?',
+    bucket: 'text',
+    flow: 'text',
+    purpose: 'text',
+    accountId: 'text?',
+    state: 'text',
+    holder: 'text?',
+    holderUntil: 'number?',
+    generation: 'number',
+    createdAt: 'number',
+    expiresAt: 'number',
+  },
+  audit: { seq: 'number', owner: 'text', at: 'number', keyId: 'text', sealed: 'bytes', hash: 'bytes' },
+  auditBase: { seq: 'number', owner: 'text', hash: 'bytes', mac: 'bytes' },
+}
+
+const FIRST_KEYS: { readonly [T in TableName]: readonly (keyof Tables[T] & string)[] } = {
+  vault: ['id'],
+  dataKeys: ['id'],
+  sealed: ['owner', 'record', 'field'],
+  accounts: ['id'],
+  bindings: ['id'],
+  leases: ['id'],
+  flowSessions: ['id'],
+  audit: ['seq'],
+  auditBase: ['seq'],
+}
+
+async function makeTable(db: AnyTables, table: TableName, facts: ColumnFacts): Promise<void> {
+  const types = { text: 'text', number: 'bigint', bytes: facts.bytes } as const
+  let making = db.schema.createTable(table).addPrimaryKeyConstraint(`${table}Key`, FIRST_KEYS[table] as never)
+  for (const [column, kind] of Object.entries<ColumnKind>(FIRST_TABLES[table])) {
+    const type = types[kind.replace('?', '') as keyof typeof types]
+    making = making.addColumn(column, type, (made) => (kind.endsWith('?') ? made : made.notNull()))
+  }
+  await making.execute()
+}
+
+async function makeIndexes(db: AnyTables): Promise<void> {
+  const index = (name: string, table: TableName, columns: string[]) =>
+    db.schema.createIndex(name).on(table).columns(columns)
+  // One vault to a database, and one key an owner's new values are sealed with.
+  await index('vaultOne', 'vault', ['owner']).unique().execute()
+  await index('dataKeysCurrent', 'dataKeys', ['owner']).unique().where('current', '=', 1).execute()
+  // Revoked accounts stay as history, so only the living ones stand in each other's way.
+  await index('accountsAddress', 'accounts', ['owner', 'provider', 'bucket'])
+    .unique()
+    .where('status', '<>', 'revoked')
+    .execute()
+  await index('accountsDue', 'accounts', ['dueAt']).execute()
+  await index('bindingsCaller', 'bindings', ['owner', 'caller']).execute()
+  await index('bindingsAccount', 'bindings', ['accountId']).execute()
+  await index('leasesAccount', 'leases', ['accountId']).execute()
+  await index('leasesCaller', 'leases', ['owner', 'caller']).execute()
+  await index('flowSessionsState', 'flowSessions', ['state', 'expiresAt']).execute()
+  await index('auditOwner', 'audit', ['owner', 'seq']).execute()
+}
+
+/** What was written to disk once is never edited here; what comes later is a migration of its own. */
+function migrations(facts: ColumnFacts): Record<string, Migration> {
+  return {
+    '0001-first-tables': {
+      async up(db) {
+        for (const table of Object.keys(FIRST_TABLES) as TableName[]) await makeTable(db, table, facts)
+        await makeIndexes(db)
+      },
+    },
+  }
+}
+
+async function migrationsDone(db: AnyTables): Promise<string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some(({ name }) => name === 'kysely_migration')) return []
+  const rows = await db.selectFrom('kysely_migration').select('name').execute()
+  return rows.map(({ name }) => String(name))
+}
+
+/** Brings the tables up to this build; refuses those that a later build has already changed. */
+export async function migrate(db: AnyTables, facts: ColumnFacts): Promise<void> {
+  const known = migrations(facts)
+  const unknown = (await migrationsDone(db)).find((name) => !Object.hasOwn(known, name))
+  if (unknown !== undefined)
+    throw new ValetkeyError('newer-schema', `the vault was written by a newer valetkey (${unknown})`, {
+      hint: 'install the newest valetkey and start it again',
+    })
+  const provider: MigrationProvider = { getMigrations: async () => known }
+  const { error } = await new Migrator({ db, provider }).migrateToLatest()
+  if (error !== undefined) throw error
+}

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { isErrorCode, ValetkeyError } from '#client'
+import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
+import { Secret } from '../model/secret.ts'
+import type { FlowAnswer, FlowStep } from '../model/words.ts'
+import { type Check, tell } from './check.ts'
+
+/** A flow with all that it needs to be played from its beginning to its end. */
+export interface FlowStage {
+  /** A new instance each time: a pure flow goes on in any of them. */
+  flow(): Flow
+  /** With nothing known beforehand. */
+  readonly context: FlowContext
+  /** What the person answers to a step so that the sign-in succeeds. */
+  answer(step: FlowStep): FlowAnswer
+  /** An answer of the right form that the provider does not accept. */
+  wrongAnswer(step: FlowStep): FlowAnswer
+  /** The secrets in those answers; no step may show them. */
+  readonly secrets: readonly string[]
+  close(): Promise<void>
+}
+
+const MOST_TURNS = 20
+const FAR_TOO_LONG = 'x'.repeat(1024 * 1024)
+
+/** What every flow promises to the broker and to the doors. */
+export function flowContract(name: string, open: () => Promise<FlowStage>): void {
+  tell(`the flow contract, kept by ${name}`, flowChecks(open))
+}
+
+export function flowChecks(open: () => Promise<FlowStage>): readonly Check[] {
+  const on = (does: string, run: (stage: FlowStage) => Promise<void>): Check => ({
+    name: does,
+    run: async () => {
+      const stage = await open()
+      await run(stage).finally(() => stage.close())
+    },
+  })
+  return [
+    on('says what it is called, and whether it outlives its process', async ({ flow }) => {
+      assert.match(flow().id, /^[a-z0-9][a-z0-9-]*$/)
+      assert.ok(['pure', 'live'].includes(flow().nature))
+    }),
+    on('takes turns that are a step with its memory, or the end', async (stage) => {
+      for (const turn of await play(stage)) assertTurn(turn)
+    }),
+    on('is done when it is answered well', async (stage) => {
+      const last = (await play(stage)).at(-1)
+      assert.ok(last && 'done' in last)
+    }),
+    on('goes on in another instance, with nothing but the bytes of its memory', async (stage) => {
+      if (stage.flow().nature === 'live') return
+      const last = (await play(stage, { elsewhere: true })).at(-1)
+      assert.ok(last && 'done' in last)
+    }),
+    on('shows the same step again when it is looked at without an answer', async (stage) => {
+      const flow = stage.flow()
+      const first = await flow.begin(stage.context)
+      if (!('step' in first) || first.step.ask !== 'fill') return
+      const second = await flow.next(stage.context, first.memory, undefined)
+      assert.deepEqual('step' in second ? second.step : undefined, first.step)
+    }),
+    on('holds no secret in a step', async (stage) => {
+      for (const turn of [...(await play(stage)), ...(await playWrong(stage))]) {
+        if ('step' in turn) assertSilent(JSON.stringify(turn.step), stage.secrets)
+        if ('step' in turn) assertSilent(String(turn.memory), stage.secrets)
+      }
+    }),
+    on('asks again, and says why, when the provider does not accept the answer', async (stage) => {
+      const last = (await playWrong(stage)).at(-1)
+      assert.ok(last && 'step' in last && last.step.ask === 'fill', 'it went on without being accepted')
+      assert.ok(last.step.because, 'it does not say why it asks again')
+    }),
+    on('refuses a field that nobody asked for', (stage) =>
+      refuses(stage, (good) => ({ ...good, uninvited: 'x' })),
+    ),
+    on('refuses a field named like a part of every object', (stage) =>
+      refuses(stage, (good) => ({ ...good, constructor: 'x' })),
+    ),
+    on('refuses an answer in which everything is missing', (stage) => refuses(stage, () => ({}))),
+    on('refuses a field that is far too long', (stage) =>
+      refuses(stage, (good) => Object.fromEntries(Object.keys(good).map((name) => [name, FAR_TOO_LONG]))),
+    ),
+    on('refuses an answer of another kind than was asked', async (stage) => {
+      const begun = await beginFill(stage)
+      if (begun) await assertRefused(begun.next({ callback: new Secret('https://elsewhere.test/?code=x') }))
+    }),
+    on('never throws a bare error, whatever the network does', async (stage) => {
+      const network = { fetch: () => Promise.reject(new TypeError('bare')), close: async () => {} }
+      const [flow, context] = [stage.flow(), { ...stage.context, network }]
+      await wellSpoken(play({ ...stage, flow: () => flow, context }))
+    }),
+    on('never throws a bare error over a memory that it did not write', async (stage) => {
+      for (const bytes of ['', 'null', '{', '[]', '{"values":{"a":1}}', '{"__proto__":{}}'])
+        await wellSpoken(stage.flow().next(stage.context, new Secret(bytes), { fields: {} }))
+    }),
+    on('says piece by piece what became of a credential, and shows none of it', async (stage) => {
+      const last = (await play(stage)).at(-1)
+      if (!last || !('done' in last) || !('credential' in last.done)) return
+      const pieces = await stage.flow().revoke(stage.context, last.done.credential)
+      assert.ok(pieces.length > 0, 'it says nothing')
+      for (const piece of pieces) assert.ok(piece.what && piece.how && typeof piece.died === 'boolean')
+      assertSilent(JSON.stringify(pieces), stage.secrets)
+    }),
+  ]
+}
+
+/** Every turn of a sign-in that is answered well. */
+async function play(stage: FlowStage, { elsewhere = false } = {}): Promise<readonly FlowTurn[]> {
+  const flow = stage.flow()
+  const turns = [await flow.begin(stage.context)]
+  for (;;) {
+    const turn = turns.at(-1)
+    if (!turn || 'done' in turn || turns.length > MOST_TURNS) return turns
+    const memory = elsewhere ? new Secret(turn.memory.revealBytes()) : turn.memory
+    const on = elsewhere ? stage.flow() : flow
+    turns.push(await on.next(stage.context, memory, stage.answer(turn.step)))
+  }
+}
+
+/** The first turn, and the one after an answer that is not accepted. */
+async function playWrong(stage: FlowStage): Promise<readonly FlowTurn[]> {
+  const flow = stage.flow()
+  const first = await flow.begin(stage.context)
+  if (!('step' in first)) return [first]
+  return [first, await flow.next(stage.context, first.memory, stage.wrongAnswer(first.step))]
+}
+
+async function beginFill(stage: FlowStage) {
+  const flow = stage.flow()
+  const first = await flow.begin(stage.context)
+  if (!('step' in first) || first.step.ask !== 'fill') return undefined
+  const { step, memory } = first
+  return { step, next: (answer: FlowAnswer) => flow.next(stage.context, memory, answer) }
+}
+
+type Plain = Readonly<Record<string, string>>
+
+async function refuses(stage: FlowStage, change: (good: Plain) => Plain): Promise<void> {
+  const begun = await beginFill(stage)
+  if (!begun) return
+  const good = stage.answer(begun.step)
+  const fields = 'fields' in good ? good.fields : {}
+  const plain = Object.fromEntries(Object.entries(fields).map(([name, secret]) => [name, secret.reveal()]))
+  const changed = Object.entries(change(plain)).map(([name, value]) => [name, new Secret(value)] as const)
+  await assertRefused(begun.next({ fields: Object.fromEntries(changed) }))
+}
+
+async function assertRefused(turn: Promise<FlowTurn>): Promise<void> {
+  await assert.rejects(turn, (error) => error instanceof ValetkeyError && error.code === 'invalid-request')
+}
+
+async function wellSpoken(work: Promise<unknown>): Promise<void> {
+  await work.catch((error: unknown) => {
+    assert.ok(error instanceof ValetkeyError && isErrorCode(error.code), `a bare error: ${String(error)}`)
+  })
+}
+
+function assertTurn(turn: FlowTurn): void {
+  if ('done' in turn) {
+    assert.ok('credential' in turn.done || 'identity' in turn.done)
+    return
+  }
+  assert.ok(['visit', 'enter-code', 'fill', 'wait', 'hand-over'].includes(turn.step.ask))
+  assert.ok(turn.memory instanceof Secret)
+}
+
+function assertSilent(shown: string, secrets: readonly string[]): void {
+  for (const secret of secrets) assert.ok(!shown.includes(secret), 'a secret is shown')
+}

@@ -1,0 +1,38 @@
+import type { KeySourceKind } from '#client'
+import { ValetkeyError } from '#client'
+import type { KeySource } from '../model/vault.ts'
+import { commandSource } from './sources/command.ts'
+import { environmentSource } from './sources/environment.ts'
+import { fileSource } from './sources/file.ts'
+import { passphraseSource } from './sources/passphrase.ts'
+import type { Told } from './vault.ts'
+
+export interface Surroundings {
+  /** Never the folder of the vault, so a copied vault does not bring its key along. */
+  readonly keyFolder: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The program that wraps and unwraps, where the configuration names one. */
+  readonly command?: string | undefined
+}
+
+/** Every source of a master key there is, by its name. */
+export function keySources({ keyFolder, env, command }: Surroundings) {
+  return (kind: KeySourceKind, told: Told): KeySource => {
+    switch (kind) {
+      case 'passphrase':
+        return passphraseSource(told.passphrase)
+      case 'file':
+        return fileSource(keyFolder)
+      case 'environment':
+        return environmentSource(env)
+      case 'command':
+        return commandSource(told.command ?? command ?? noCommand())
+    }
+  }
+}
+
+function noCommand(): never {
+  throw new ValetkeyError('config-invalid', 'no program is named that wraps and unwraps the key', {
+    hint: 'set keyCommand in the configuration to its whole path',
+  })
+}

@@ -1,0 +1,132 @@
+import { z } from '@hono/zod-openapi'
+import type * as said from '#client'
+import type { Each, Whole } from './whole.ts'
+
+const time = z.iso.datetime()
+const caller = z.string().openapi({ example: 'app:reports' })
+
+const status = z.enum({
+  connected: 'connected',
+  'needs-reauth': 'needs-reauth',
+  failing: 'failing',
+  revoked: 'revoked',
+} satisfies Each<said.AccountStatus>)
+
+const warning = z.enum({
+  expiring: 'expiring',
+  'missing-scopes': 'missing-scopes',
+} satisfies Each<said.AccountWarning>)
+
+export const account = z
+  .strictObject({
+    id: z.string(),
+    providerId: z.string(),
+    userId: z.string(),
+    displayName: z.string(),
+    bucket: z.string(),
+    subject: z.string().nullable(),
+    scopes: z.array(z.string()),
+    status,
+    reason: z.string().nullable(),
+    warnings: z.array(warning),
+    forwardOnly: z.boolean(),
+    connectedAt: time,
+    tokenExpiresAt: time.nullable(),
+    lastUsedAt: time.nullable(),
+  })
+  .openapi('Account') satisfies Whole<said.Account>
+
+export const may = z.enum({ lend: 'lend', forward: 'forward', reveal: 'reveal' } satisfies Each<said.May>)
+
+export const asks = z.enum({
+  never: 'never',
+  'first-use': 'first-use',
+  always: 'always',
+} satisfies Each<said.Asks>)
+
+export const binding = z
+  .strictObject({
+    id: z.string(),
+    caller,
+    accountId: z.string(),
+    address: z.string(),
+    may: z.array(may),
+    asks,
+    createdAt: time,
+    until: time.nullable(),
+  })
+  .openapi('Binding') satisfies Whole<said.Binding>
+
+export const lease = z
+  .strictObject({
+    id: z.string(),
+    accountId: z.string(),
+    address: z.string(),
+    caller,
+    verb: z.enum({ lend: 'lend', forward: 'forward', reveal: 'reveal' } satisfies Each<said.LeaseVerb>),
+    openedAt: time,
+    until: time.nullable(),
+    endsBy: z.enum({
+      expiry: 'expiry',
+      revocation: 'revocation',
+      forward: 'forward',
+      ended: 'ended',
+    } satisfies Each<said.LeaseEnd>),
+    endedAt: time.nullable(),
+    count: z.number().int(),
+  })
+  .openapi('Lease') satisfies Whole<said.Lease>
+
+export const lent = z
+  .strictObject({
+    lease,
+    token: z.string(),
+    fields: z.record(z.string(), z.string()),
+    tokenType: z.string(),
+    expiresAt: time.nullable(),
+    scopes: z.array(z.string()),
+  })
+  .openapi('Lent') satisfies Whole<said.Lent>
+
+const receiptLine = z.strictObject({
+  what: z.string(),
+  died: z.boolean(),
+  how: z.string(),
+}) satisfies Whole<said.ReceiptLine>
+
+export const receipt = z
+  .strictObject({
+    accountId: z.string(),
+    address: z.string(),
+    at: time,
+    lines: z.array(receiptLine),
+    leasesEnded: z.number().int(),
+    bindingsEnded: z.number().int(),
+  })
+  .openapi('Receipt') satisfies Whole<said.Receipt>
+
+export const providerCard = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    category: z.string(),
+    flows: z.array(z.string()),
+    hosts: z.array(z.string()),
+    from: z.enum(['built-in', 'yours']),
+  })
+  .openapi('Provider') satisfies Whole<said.ProviderCard>
+
+export const event = z
+  .strictObject({
+    id: z.string(),
+    name: z.enum({
+      connected: 'connected',
+      'needs-reauth': 'needs-reauth',
+      expiring: 'expiring',
+      revoked: 'revoked',
+      failing: 'failing',
+    } satisfies Each<said.EventName>),
+    at: time,
+    account,
+  })
+  .openapi('Event') satisfies Whole<said.ValetkeyEvent>

@@ -1,0 +1,83 @@
+import { z } from '@hono/zod-openapi'
+import type * as said from '#client'
+import type { Each, Whole } from './whole.ts'
+
+const time = z.iso.datetime()
+
+export const auditVerb = z.enum({
+  connect: 'connect',
+  lend: 'lend',
+  forward: 'forward',
+  reveal: 'reveal',
+  refresh: 'refresh',
+  rotate: 'rotate',
+  revoke: 'revoke',
+  bind: 'bind',
+  unbind: 'unbind',
+  'end-lease': 'end-lease',
+  unlock: 'unlock',
+  lock: 'lock',
+  rekey: 'rekey',
+  'erase-owner': 'erase-owner',
+  export: 'export',
+  'accept-restore': 'accept-restore',
+  'prune-audit': 'prune-audit',
+  'read-audit': 'read-audit',
+  'verify-audit': 'verify-audit',
+} satisfies Each<said.AuditVerb>)
+
+export const auditEntry = z
+  .strictObject({
+    seq: z.number().int(),
+    at: time,
+    owner: z.string(),
+    caller: z.string(),
+    proof: z.string(),
+    verb: auditVerb,
+    target: z.string(),
+    outcome: z.enum({
+      opened: 'opened',
+      done: 'done',
+      failed: 'failed',
+      refused: 'refused',
+    } satisfies Each<said.AuditOutcome>),
+    opened: z.number().int().optional(),
+    code: z.string().optional(),
+    detail: z.string().optional(),
+  })
+  .openapi('AuditEntry') satisfies Whole<said.AuditEntry>
+
+export const auditVerdict = z
+  .strictObject({
+    ok: z.boolean(),
+    entries: z.number().int(),
+    head: z.number().int(),
+    checkedAt: time,
+    problems: z.array(z.string()),
+  })
+  .openapi('AuditVerdict') satisfies Whole<said.AuditVerdict>
+
+export const keySource = z.enum({
+  passphrase: 'passphrase',
+  file: 'file',
+  environment: 'environment',
+  command: 'command',
+} satisfies Each<said.KeySourceKind>)
+
+export const vaultStatus = z
+  .strictObject({
+    id: z.string(),
+    locked: z.boolean(),
+    keySource,
+    engine: z.string(),
+    home: z.string(),
+    pid: z.number().int(),
+    version: z.string(),
+    startedAt: time,
+    restored: z.boolean(),
+    accounts: z.number().int().nullable(),
+  })
+  .openapi('VaultStatus') satisfies Whole<said.VaultStatus>
+
+/** The vault's accounts, sealed under a passphrase of their own. */
+export const exported = z.strictObject({ document: z.string() }).openapi('Export')

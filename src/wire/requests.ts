@@ -1,0 +1,113 @@
+import { z } from '@hono/zod-openapi'
+import type * as said from '#client'
+import { Secret } from '../model/secret.ts'
+import type { AuditQuery, BindRequest, ConnectRequest, FlowAnswer, RekeyRequest } from '../model/words.ts'
+import { asks, may } from './answers.ts'
+import { auditVerb, keySource } from './records.ts'
+import type { Whole } from './whole.ts'
+
+const time = z.iso.datetime({ offset: true })
+const word = z.string().min(1).max(200)
+const secrets = z.record(z.string(), z.string())
+
+/** The provider stands in the path, or is named by the pasted key. */
+export const connectRequest = z
+  .strictObject({
+    bucket: word.optional(),
+    flow: word.optional(),
+    vars: z.record(z.string(), z.string()).optional(),
+    fields: secrets.optional(),
+    insist: z.boolean().optional(),
+  })
+  .openapi('ConnectRequest') satisfies Whole<Omit<said.ConnectRequest, 'provider'>>
+
+export function readConnect(json: z.infer<typeof connectRequest>, provider?: string): ConnectRequest {
+  const { fields, ...rest } = json
+  return given({ ...rest, provider, fields: fields === undefined ? undefined : sealed(fields) })
+}
+
+export const flowAnswer = z
+  .union([z.strictObject({ fields: secrets }), z.strictObject({ callback: z.string() })])
+  .openapi('FlowAnswer') satisfies z.ZodType<said.FlowAnswer>
+
+export function readFlowAnswer(json: said.FlowAnswer): FlowAnswer {
+  return 'fields' in json ? { fields: sealed(json.fields) } : { callback: new Secret(json.callback) }
+}
+
+export const lendRequest = z
+  .strictObject({
+    address: word,
+    minValidity: z.number().int().min(0).max(31_536_000).optional(),
+    purpose: z.string().max(500).optional(),
+  })
+  .openapi('LendRequest') satisfies Whole<said.LendRequest>
+
+export function readLend(json: z.infer<typeof lendRequest>): said.LendRequest {
+  return given(json)
+}
+
+export const bindRequest = z
+  .strictObject({
+    caller: word,
+    address: word,
+    may: z.array(may).min(1),
+    asks: asks.optional(),
+    until: time.optional(),
+  })
+  .openapi('BindRequest') satisfies Whole<said.BindRequest>
+
+export function readBind(json: z.infer<typeof bindRequest>): BindRequest {
+  return given({ ...json, until: dated(json.until) })
+}
+
+export const auditQuery = z.strictObject({
+  verb: auditVerb.optional(),
+  caller: word.optional(),
+  since: time.optional(),
+  limit: z.coerce.number().int().min(1).max(10_000).optional(),
+}) satisfies Whole<said.AuditQuery>
+
+export function readAuditQuery(query: z.infer<typeof auditQuery>): AuditQuery {
+  return given({ ...query, since: dated(query.since) })
+}
+
+export const pruneRequest = z.strictObject({ before: time }).openapi('PruneRequest')
+
+export const unlockRequest = z.strictObject({ passphrase: z.string().optional() }).openapi('UnlockRequest')
+
+export const exportRequest = z.strictObject({ passphrase: z.string().min(1) }).openapi('ExportRequest')
+
+export const eraseOwnerRequest = z.strictObject({ owner: word }).openapi('EraseOwnerRequest')
+
+export const rekeyRequest = z
+  .strictObject({
+    source: keySource,
+    passphrase: z.string().optional(),
+    command: z.string().optional(),
+  })
+  .openapi('RekeyRequest') satisfies Whole<said.RekeyRequest>
+
+export function readRekey(json: z.infer<typeof rekeyRequest>): RekeyRequest {
+  return given({ ...json, passphrase: readSecret(json.passphrase) })
+}
+
+export function readSecret(text: string | undefined): Secret | undefined {
+  return text === undefined ? undefined : new Secret(text)
+}
+
+function dated(text: string | undefined): Date | undefined {
+  return text === undefined ? undefined : new Date(text)
+}
+
+function sealed(fields: Readonly<Record<string, string>>): Record<string, Secret> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, new Secret(value)]))
+}
+
+/** What was left out is absent, not undefined. */
+type Given<T> = {
+  [K in keyof T as undefined extends T[K] ? never : K]: T[K]
+} & { [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined> }
+
+function given<T extends object>(all: T): Given<T> {
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Given<T>
+}
