@@ -24,7 +24,13 @@ const IDLE_CHECK_MS = 1000
 
 process.exitCode = await runCli({
   argv: argv.slice(2),
-  io: { stdin, stdout, stderr, interactive: stdin.isTTY === true && stderr.isTTY === true, colour: stderr.isTTY === true },
+  io: {
+    stdin,
+    stdout,
+    stderr,
+    interactive: stdin.isTTY === true && stderr.isTTY === true,
+    colour: stderr.isTTY === true,
+  },
   env,
   reach,
   serve: serveHere,
@@ -66,7 +72,8 @@ async function failureIn(log: string): Promise<ValetkeyError> {
   const said = await readFile(log, 'utf8').catch(() => '')
   const [, code = '', message = ''] = /^! ([a-z-]+): (.*)$/m.exec(said) ?? []
   const [, hint] = /^ {2}hint: (.*)$/m.exec(said) ?? []
-  if (!isErrorCode(code)) return new ValetkeyError('broker-gone', 'valetkey could not be started', { hint: 'valetkey serve' })
+  if (!isErrorCode(code))
+    return new ValetkeyError('broker-gone', 'valetkey could not be started', { hint: 'valetkey serve' })
   return new ValetkeyError(code, message, hint === undefined ? {} : { hint })
 }
 

@@ -8,6 +8,7 @@ import { fileAnchor, readFolder } from './machine/files.ts'
 import { privateFolder } from './machine/folders.ts'
 import { type Paths, pathsOf } from './machine/paths.ts'
 import type { Broker } from './model/broker.ts'
+import type { Flow } from './model/flow.ts'
 import { Secret } from './model/secret.ts'
 import { openNetwork } from './network/network.ts'
 import { readBuiltIn } from './providers/built-in.ts'
@@ -31,6 +32,15 @@ export interface House {
   readonly config: Config
 }
 
+/** What a house is handed from outside, and has of itself otherwise. */
+export interface Handed {
+  readonly flows: readonly Flow[]
+  readonly now: () => Date
+  readonly newId: () => string
+}
+
+const USUAL: Handed = { flows: [apiKeyFlow], now: () => new Date(), newId: () => randomUUID() }
+
 export function wherePaths({ app, home, env }: Where): Paths {
   const moved = home === undefined ? env : { ...env, VALETKEY_HOME: home }
   const here = { env: moved, platform: process.platform, home: homedir(), uid: process.getuid?.() }
@@ -41,7 +51,7 @@ export function wherePaths({ app, home, env }: Where): Paths {
  * Opens the vault in this process and puts the broker together over it: the one place where every
  * room is handed what it needs. Throws `held` when another process already holds the vault.
  */
-export async function openHouse(where: Where): Promise<House> {
+export async function openHouse(where: Where, handed: Partial<Handed> = {}): Promise<House> {
   const paths = wherePaths(where)
   for (const folder of [paths.config, paths.state, paths.run]) await privateFolder(folder)
   const config = await readConfig(paths.configFile)
@@ -50,18 +60,23 @@ export async function openHouse(where: Where): Promise<House> {
     own: await readFolder(paths.providersFolder, '.json'),
     origins: config.origins ?? {},
   })
-  const clock = { now: () => new Date(), newId: () => randomUUID() }
+  const { flows, ...clock } = { ...USUAL, ...handed }
   const storage = await openSqlite(paths.vaultFile)
   try {
     const sources = keySources({ keyFolder: paths.keyFolder, env: where.env, command: config.keyCommand })
-    const keeper = await openVault({ storage, sources, preferred: preferredSource(config, where.env), ...clock })
+    const keeper = await openVault({
+      storage,
+      sources,
+      preferred: preferredSource(config, where.env),
+      ...clock,
+    })
     await keeper.unlock(passphraseIn(where.env)).catch(stayLocked)
     const broker = await openBroker({
       storage,
       keeper,
       sources: (told) => sources(told.source, told),
       catalogue,
-      flows: [apiKeyFlow],
+      flows,
       network: openNetwork({ allow: [...(config.allow ?? []), ...Object.values(config.origins ?? {})] }),
       anchor: fileAnchor(paths.anchorFile),
       home: paths.state,

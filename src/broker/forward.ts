@@ -74,9 +74,13 @@ function judge(account: AccountRow, { base, own, origins, place }: Destination, 
   const asked = /[\\]|%2f|%5c/i.test(path) ? null : URL.parse(path, base.href)
   const url = asked !== null && own.includes(asked.origin) ? place(asked) : asked
   if (url !== null && url.username === '' && url.password === '' && origins.includes(url.origin)) return url
-  throw new ValetkeyError('host-not-allowed', `the credential of ${addressOf(account)} may not go to this address`, {
-    hint: `it goes to ${origins.join(', ')}`,
-  })
+  throw new ValetkeyError(
+    'host-not-allowed',
+    `the credential of ${addressOf(account)} may not go to this address`,
+    {
+      hint: `it goes to ${origins.join(', ')}`,
+    },
+  )
 }
 
 /** The provider's own headers, over them the caller's without those that are ours to say, over both the credential. */

@@ -40,7 +40,8 @@ export function keeperDesk(kit: Kit, house: House, caller: Caller): KeeperDesk {
       await through('rekey', request.source, () => keeper.rekey(house.sources(request)))
       return status(kit, house)
     },
-    eraseOwner: (owner) => through('erase-owner', owner, () => eraseOwner(kit, house, ownerOf(caller, owner))),
+    eraseOwner: (owner) =>
+      through('erase-owner', owner, () => eraseOwner(kit, house, ownerOf(caller, owner))),
     async acceptRestore() {
       refuseOthers(caller)
       await kit.chain.acceptRestore()
@@ -132,7 +133,8 @@ function prefixed<V>(kind: string, fields: Readonly<Record<string, V>>): Record<
 async function eraseOwner({ storage }: Kit, { keeper }: House, owner: OwnerId): Promise<void> {
   await keeper.eraseOwner(owner)
   await storage.transaction('synced', async (rows) => {
-    for (const table of ['accounts', 'bindings', 'leases', 'flowSessions'] as const) await rows.remove(table, { owner })
+    for (const table of ['accounts', 'bindings', 'leases', 'flowSessions'] as const)
+      await rows.remove(table, { owner })
   })
 }
 

@@ -34,7 +34,11 @@ export async function turn(kit: Kit, session: FlowSessionRow): Promise<FlowSessi
 }
 
 /** An answer that cannot be understood is asked for again; every other refusal ends the sign-in. */
-async function endTurn(kit: Kit, session: FlowSessionRow, { code, message, hint }: ValetkeyError): Promise<void> {
+async function endTurn(
+  kit: Kit,
+  session: FlowSessionRow,
+  { code, message, hint }: ValetkeyError,
+): Promise<void> {
   const begun = (await takeField(kit, session, 'step')) !== undefined
   if (code === 'invalid-request' && begun) return putField(kit, session, 'inbox', new Secret(''))
   await endSession(kit, session, 'failed', { failure: { code, detail: message, hint: hint ?? null } })

@@ -30,8 +30,11 @@ export async function recall(anchor: Anchor, vault: Vault): Promise<Remembered> 
   return same(mac, parsed.mac) ? parsed.link : 'damaged'
 }
 
-export async function remember(anchor: Anchor, vault: Vault, link: Link): Promise<void> {
-  await anchor.write(printAnchor(link, await vault.mac(HEAD_LABEL, printLink(link))))
+/** Resolves with what was written. */
+export async function remember(anchor: Anchor, vault: Vault, link: Link): Promise<Uint8Array> {
+  const bytes = printAnchor(link, await vault.mac(HEAD_LABEL, printLink(link)))
+  await anchor.write(bytes)
+  return bytes
 }
 
 export async function findBase(rows: Rows, vault: Vault): Promise<Base> {

@@ -264,6 +264,20 @@ describe('the anchor', () => {
     expect(asked.slice(asked.indexOf('anchor') - 1)).toEqual(['sync', 'anchor'])
   })
 
+  it('is told to the log once a minute at most', async () => {
+    const lines: string[] = []
+    const next = auditChain({ storage, vault: keeper.vault, anchor, now, log: (line) => lines.push(line) })
+    for (const seconds of [0, 30, 29, 1]) {
+      time += seconds * 1000
+      await next.resume()
+      await next.append(entry('bind'))
+      await next.pause()
+    }
+    const last = Buffer.from((await anchor.read()) ?? []).toString('hex')
+    expect(lines).toHaveLength(2)
+    expect(lines[1]).toBe(`audit head ${last}`)
+  })
+
   it('may lag behind the record of a process that died', async () => {
     for (let n = 0; n < 3; n += 1) await chain.append(entry('bind'))
     const next = open()

@@ -10,18 +10,19 @@ import { lastToGo, removeUpTo } from './prune.ts'
 import { readEntries } from './reading.ts'
 import { troubleAtStart, verifyChain } from './verify.ts'
 
-export interface ChainParts {
+interface ChainParts {
   readonly storage: Storage
   readonly vault: Vault
   readonly anchor: Anchor
   readonly now: () => Date
-  /** Told of what nobody waits for: a sync or an anchor that could not be written. */
+  /** Told the anchor now and then, and of a sync or an anchor that could not be written. */
   readonly log?: (line: string) => void
 }
 
 // A sync begins early enough to be under way before 50 ms have passed.
 const SYNC_WITHIN_MS = 40
 const ANCHOR_EVERY_MS = 1000
+const TELL_EVERY_MS = 60_000
 
 /** Whose doing it is when the house itself writes a line; who asked for it stands in the gate's own. */
 const HOUSE: CallerId = 'workload:valetkey'
@@ -29,13 +30,14 @@ const HOUSE: CallerId = 'workload:valetkey'
 type State =
   | { readonly is: 'paused' }
   | { readonly is: 'open' }
-  /** Older than the anchor says, and how that was noticed. */
+  /** Not as the anchor says, and how that was noticed. */
   | { readonly is: 'restored'; readonly because: string }
 
 export function auditChain(parts: ChainParts): AuditChain {
   const { storage, vault, anchor, log = () => undefined } = parts
   const oneByOne = queue()
   let state: State = { is: 'paused' }
+  let toldAt = Number.NEGATIVE_INFINITY
 
   const syncing = paced({
     every: SYNC_WITHIN_MS,
@@ -59,7 +61,15 @@ export function auditChain(parts: ChainParts): AuditChain {
     const { head } = pen
     if (head === undefined || state.is === 'restored') return
     await storage.sync()
-    await remember(anchor, vault, head)
+    tell(await remember(anchor, vault, head))
+  }
+
+  /** Whoever ships the log elsewhere has an anchor which nobody here can put back. */
+  function tell(anchored: Uint8Array): void {
+    const at = parts.now().getTime()
+    if (at < toldAt + TELL_EVERY_MS) return
+    toldAt = at
+    log(`audit head ${Buffer.from(anchored).toString('hex')}`)
   }
 
   async function append(entry: NewEntry): Promise<number> {
@@ -78,14 +88,15 @@ export function auditChain(parts: ChainParts): AuditChain {
   }
 
   async function resume(): Promise<void> {
+    state = { is: 'paused' }
     await pen.drained()
     const base = await findBase(storage, vault)
     const remembered = await recall(anchor, vault)
     const because = await troubleAtStart(parts, base, remembered)
     pen.put(await findHead(storage, base.link))
-    state = because === undefined ? { is: 'open' } : { is: 'restored', because }
     // From the first entry on there is an anchor, so that a missing one means something.
-    if (remembered === 'missing') await anchoring.now()
+    if (remembered === 'missing' && because === undefined) await anchoring.now()
+    state = because === undefined ? { is: 'open' } : { is: 'restored', because }
   }
 
   // Locking must always succeed: what could not be written was told to whoever waits for it, and an

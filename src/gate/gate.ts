@@ -3,7 +3,7 @@ import type { Caller, Proof } from '../model/caller.ts'
 import type { AuditChain, Gate, NewEntry, Passage, Standing, Target } from '../model/gate.ts'
 import { asAsked, judge } from './policy.ts'
 
-export interface GateParts {
+interface GateParts {
   readonly chain: AuditChain
   /** What is known about this caller and this address; it refuses nobody. */
   readonly standing: (caller: Caller, target: Target) => Promise<Standing>

@@ -1,4 +1,4 @@
-export interface Paced {
+interface Paced {
   /** True since the work failed, until it succeeded again. */
   readonly failing: boolean
   /** Asks for the work; it is done before `every` milliseconds have passed, once for all who asked. */
@@ -20,16 +20,13 @@ const TRY_AGAIN_MS = 1000
 /** Work that is asked for often and done at a steady pace, never twice at the same time. */
 export function paced({ every, work, failed }: Pace): Paced {
   let timer: NodeJS.Timeout | undefined
+  let stopped = false
   let failing = false
   let before: Promise<unknown> = Promise.resolve()
 
-  function stop(): void {
+  function now(): Promise<void> {
     clearTimeout(timer)
     timer = undefined
-  }
-
-  function now(): Promise<void> {
-    stop()
     const mine = before.then(work).then(() => {
       failing = false
     })
@@ -37,22 +34,29 @@ export function paced({ every, work, failed }: Pace): Paced {
     return mine
   }
 
-  function ask(after = every): void {
-    timer ??= setTimeout(() => now().catch(again), after).unref()
+  function after(milliseconds: number): void {
+    timer ??= setTimeout(() => now().catch(again), milliseconds).unref()
   }
 
   function again(error: unknown): void {
     if (!failing) failed(error)
     failing = true
-    ask(TRY_AGAIN_MS)
+    if (!stopped) after(TRY_AGAIN_MS)
   }
 
   return {
     get failing() {
       return failing
     },
-    ask: () => ask(),
+    ask() {
+      stopped = false
+      after(every)
+    },
     now,
-    stop,
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+      timer = undefined
+    },
   }
 }

@@ -6,7 +6,7 @@ import type { AuditRow, Durability, Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
 import { canonical, hashOf, type Link, placeOf } from './layout.ts'
 
-export interface PenParts {
+interface PenParts {
   readonly storage: Storage
   readonly vault: Vault
   readonly now: () => Date
@@ -17,7 +17,7 @@ export interface PenParts {
 }
 
 /** Writes entries to the end of the chain. */
-export interface Pen {
+interface Pen {
   /** Where the chain stands; undefined until the pen was put there. */
   readonly head: Link | undefined
   put(head: Link | undefined): void

@@ -6,7 +6,7 @@ import type { AuditEntry, AuditQuery } from '../model/words.ts'
 import { placeOf, type WrittenEntry } from './layout.ts'
 
 /** What a row turned out to hold: an entry, nothing readable any more, or something else than was written. */
-export type Opened = WrittenEntry | 'erased' | 'changed'
+type Opened = WrittenEntry | 'erased' | 'changed'
 
 const LIMIT = 100
 const PAGE = 500

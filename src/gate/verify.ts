@@ -15,7 +15,7 @@ import {
 import { hashOf, type Link, same } from './layout.ts'
 import { openRow } from './reading.ts'
 
-export interface VerifyParts {
+interface VerifyParts {
   readonly storage: Storage
   readonly vault: Vault
   readonly anchor: Anchor

@@ -37,7 +37,11 @@ export interface OpenedExport {
   readonly records: readonly ExportedRecord[]
 }
 
-const bytes = z.string().regex(/^[A-Za-z0-9_-]*$/)
+const text = (value: Uint8Array): string => Buffer.from(value).toString('base64url')
+const fromText = (value: string): Uint8Array => Buffer.from(value, 'base64url')
+
+/** One way of writing the same bytes, so that not even a meaningless digit can be changed. */
+const bytes = z.string().refine((value) => text(fromText(value)) === value)
 const owner = z.custom<OwnerId>(
   (text) => typeof text === 'string' && /^(installation$|(person|group):.)/.test(text),
 )
@@ -63,9 +67,6 @@ const recordsSchema = z.array(
 
 type Document = z.infer<typeof documentSchema>
 type Head = Pick<Document, 'id' | 'createdAt' | 'passphrase'>
-
-const text = (value: Uint8Array): string => Buffer.from(value).toString('base64url')
-const fromText = (value: string): Uint8Array => Buffer.from(value, 'base64url')
 
 /** What every sealed part of the document vouches for, besides its own place. */
 function headTexts({ id, createdAt, passphrase }: Head, owners: number): string[] {

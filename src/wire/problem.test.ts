@@ -5,7 +5,9 @@ import { problem, problemDocument, STATUS } from './problem.ts'
 
 describe('a problem', () => {
   it('carries the code, the hint and what a program may do', () => {
-    const error = new ValetkeyError('not-connected', 'no account at github', { hint: 'valetkey connect github' })
+    const error = new ValetkeyError('not-connected', 'no account at github', {
+      hint: 'valetkey connect github',
+    })
     expect(problem(error)).toEqual({
       type: 'urn:valetkey:not-connected',
       title: 'There is no such account here.',

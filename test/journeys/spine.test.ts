@@ -57,7 +57,9 @@ describe('one key at the terminal', () => {
     expect(connected.stderr + connected.stdout).toContain('openai')
     expect(connected.code).toBe(0)
     const shown = await fetch(new URL('/api/accounts', link), { headers: { cookie } })
-    expect(await shown.json()).toMatchObject([{ providerId: 'openai', status: 'connected', forwardOnly: true }])
+    expect(await shown.json()).toMatchObject([
+      { providerId: 'openai', status: 'connected', forwardOnly: true },
+    ])
   })
 
   it('forwards a request with it', async () => {

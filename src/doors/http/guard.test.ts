@@ -48,12 +48,15 @@ describe('what a page of another site can make a browser send', () => {
     expect(asked({ 'sec-fetch-site': site })?.status).toBe(status)
   })
 
-  it.each(['POST', 'DELETE', 'PUT', 'PATCH', 'OPTIONS'])('[security 18.4] refuses a %s without a mark', (method) => {
-    expect(asked({}, undefined, method)?.status).toBe(403)
-    expect(asked({ 'content-type': 'text/plain' }, undefined, method)?.status).toBe(403)
-    expect(asked({ 'content-type': 'application/json; charset=utf-8' }, undefined, method)).toBeUndefined()
-    expect(asked({ 'valetkey-request': '1' }, undefined, method)).toBeUndefined()
-  })
+  it.each(['POST', 'DELETE', 'PUT', 'PATCH', 'OPTIONS'])(
+    '[security 18.4] refuses a %s without a mark',
+    (method) => {
+      expect(asked({}, undefined, method)?.status).toBe(403)
+      expect(asked({ 'content-type': 'text/plain' }, undefined, method)?.status).toBe(403)
+      expect(asked({ 'content-type': 'application/json; charset=utf-8' }, undefined, method)).toBeUndefined()
+      expect(asked({ 'valetkey-request': '1' }, undefined, method)).toBeUndefined()
+    },
+  )
 
   it('sends whoever comes by another name to the canonical one', () => {
     const answer = asked({ host: 'localhost:4321' }, 'http://localhost:4321/')
@@ -70,7 +73,9 @@ describe('what a page of another site can make a browser send', () => {
     }
     const answer = asked(preflight, undefined, 'OPTIONS')
     expect(answer?.status).toBe(403)
-    expect([...(answer?.headers.keys() ?? [])].filter((name) => name.startsWith('access-control'))).toEqual([])
+    expect([...(answer?.headers.keys() ?? [])].filter((name) => name.startsWith('access-control'))).toEqual(
+      [],
+    )
   })
 })
 

@@ -16,11 +16,14 @@ const ASSET = /^[a-z][a-z-]*\.(css|js|svg)$/
 export function pageRoutes(app: App, folder: URL): void {
   const shell = shellHeaders()
   app.get('/', shell, async () => asset(folder, 'index.html'))
-  app.get('/page/:name', shell, async (c) => asset(folder, c.req.param('name')))
+  app.get('/page/:name', shell, async (c) => {
+    const name = c.req.param('name')
+    if (!ASSET.test(name)) throw noSuchFile()
+    return asset(folder, name)
+  })
 }
 
 async function asset(folder: URL, name: string): Promise<Response> {
-  if (name !== 'index.html' && !ASSET.test(name)) throw noSuchFile()
   const bytes = await readFile(new URL(name, folder)).catch(() => Promise.reject(noSuchFile()))
   const type = TYPES[name.slice(name.lastIndexOf('.') + 1)] ?? 'application/octet-stream'
   return new Response(bytes, { headers: { 'content-type': type, 'cache-control': 'no-cache' } })

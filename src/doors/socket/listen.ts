@@ -68,8 +68,10 @@ export function ownerAtPeer(socket: Socket): Caller | undefined {
 async function closed(server: Server): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   server.close(() => resolve())
-  server.closeIdleConnections()
-  const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS)
+  // A connection that is kept alive becomes idle only when its last answer has ended.
+  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  const late = setTimeout(() => server.closeAllConnections(), GRACE_MS)
   await promise
-  clearTimeout(timer)
+  clearInterval(idle)
+  clearTimeout(late)
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { lstat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { ValetkeyError } from '#client'
 import { Secret } from '../../model/secret.ts'
@@ -32,11 +32,11 @@ async function judge(program: string, act: Act): Promise<void> {
     throw new ValetkeyError('config-invalid', 'the command that keeps the key has no absolute path', {
       hint: 'name it from the root on, without arguments',
     })
-  const stats = await lstat(program).catch((error: unknown) => {
+  const stats = await stat(program).catch((error: unknown) => {
     throw failed(program, act, 'is not there', error)
   })
   const me = process.getuid?.()
-  if (me === undefined || stats.isSymbolicLink()) return
+  if (me === undefined) return
   if ((stats.uid !== me && stats.uid !== 0) || (stats.mode & 0o022) !== 0)
     throw new ValetkeyError('unsafe-folder', 'others may change the command that keeps the key', {
       hint: `make it yours alone: chown and chmod go-w ${program}`,
