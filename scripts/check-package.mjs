@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { outsidePath, prepare, root } from './prepare.mjs'
 import { run } from './run.mjs'
@@ -71,6 +71,7 @@ export async function published(folder) {
   copyFileSync(join(packed(folder), file), join(empty, file))
 
   const page = await reachPage(`./${file}`, empty, strangersEnvironment(home))
+  await stopBroker(folder)
   const { packages, megabytes } = measure(join(home, '.npm', '_npx'))
   const tooMuch = packages > MOST_PACKAGES || megabytes > MOST_MEGABYTES
   const failed = tooMuch || !page.ok
@@ -94,7 +95,8 @@ valetkey.nothing
 `
 
 /**
- * Whether the types resolve, down to the last one, where only the package and Node's types are installed.
+ * Whether the types resolve, down to the last one, where only the package and Node's types are
+ * installed, and whether the examples agree with them.
  *
  * @param {string} folder
  * @returns {Promise<Outcome>}
@@ -105,6 +107,8 @@ export async function readable(folder) {
   if (!install) throw new Error('npm installed nothing')
   const cwd = join(installs, install)
   writeFileSync(join(cwd, 'reader.mts'), READER)
+  cpSync(join(root, 'examples'), join(cwd, 'examples'), { recursive: true })
+  const examples = readdirSync(join(cwd, 'examples')).filter((file) => /\.m?[jt]s$/.test(file))
   const words = [
     '--noEmit',
     '--strict',
@@ -116,7 +120,11 @@ export async function readable(folder) {
     'es2024,esnext.disposable',
   ]
   const nodeTypes = ['--typeRoots', join(root, 'node_modules', '@types'), '--types', 'node']
-  const { ok, output } = await run('tsc', [...words, ...nodeTypes, 'reader.mts'], { cwd })
+  const { ok, output } = await run(
+    'tsc',
+    [...words, ...nodeTypes, '--checkJs', 'reader.mts', ...examples.map((file) => join('examples', file))],
+    { cwd },
+  )
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, output }
 }
 
@@ -126,11 +134,14 @@ export async function readable(folder) {
  * @param {string} home
  */
 function strangersEnvironment(home) {
+  // The socket lies in the temporary folder, so that must be another one as well.
+  const temporary = join(home, 'tmp')
+  mkdirSync(temporary)
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(?:npm_|xdg_|valetkey_|node_options$)/i.test(name),
   )
   const path = [dirname(prepare()), ...outsidePath()].join(delimiter)
-  return { ...Object.fromEntries(kept), HOME: home, PATH: path }
+  return { ...Object.fromEntries(kept), HOME: home, TMPDIR: temporary, PATH: path }
 }
 
 /**
@@ -181,6 +192,22 @@ async function end(child) {
   const late = setTimeout(() => process.kill(-pid, 'SIGKILL'), 5000)
   await gone
   clearTimeout(late)
+}
+
+/**
+ * Ends the broker that the command left running, known by the folder from which it runs.
+ *
+ * @param {string} folder
+ */
+async function stopBroker(folder) {
+  const { output } = await run('ps', ['-A', '-ww', '-o', 'pid=,args='])
+  for (const line of output.split('\n').filter((line) => line.includes(join(folder, 'home')))) {
+    try {
+      process.kill(Number.parseInt(line, 10), 'SIGTERM')
+    } catch {
+      // It has left by itself.
+    }
+  }
 }
 
 /**

@@ -56,7 +56,7 @@ function count({ testResults: files }, ok) {
   const skipped = tests.filter((test) => !['passed', 'failed'].includes(test.status))
   const faults = [
     ...tests.filter((test) => test.status === 'failed').map((test) => test.name),
-    ...skipped.filter((test) => !test.meta.skipped).map((test) => `${test.name}: skipped without a reason`),
+    ...skipped.filter((test) => !reasonOf(test)).map((test) => `${test.name}: skipped without a reason`),
     ...files.filter(failedAsAWhole).map((file) => `${relative(root, file.name)}: could not be run`),
   ]
   if (faults.length === 0 && !ok) faults.push('the run itself failed')
@@ -66,8 +66,17 @@ function count({ testResults: files }, ok) {
     failed: faults.length,
     says: `${passed} passed, ${faults.length} failed, ${skipped.length} skipped`,
     output: faults.map((fault) => `failed: ${fault}`).join('\n'),
-    skipped: skipped.map((test) => `${test.name}: ${test.meta.skipped ?? 'no reason given'}`),
+    skipped: skipped.map((test) => `${test.name}: ${reasonOf(test) ?? 'no reason given'}`),
   }
+}
+
+/**
+ * What the test said as it skipped itself, or what stands in its name.
+ *
+ * @param {Test} test
+ */
+function reasonOf({ meta, fullName }) {
+  return meta.skipped ?? /\(skipped: (.+)\)$/.exec(fullName)?.[1]
 }
 
 /** @param {File} file */

@@ -109,10 +109,11 @@ function notStarted(): ValetkeyError {
 /** Runs the broker in this process until a signal comes, or until nobody asked for so long. */
 async function serveHere({ port, page, leaveAfterMinutes, open = false }: ServeOptions): Promise<void> {
   harden()
+  const told = untilTold()
   const serving = await serve(where, port)
   try {
     if (page) await welcome(serving, open)
-    await untilLeaving(serving, leaveAfterMinutes)
+    await untilLeaving(serving, told, leaveAfterMinutes)
   } finally {
     await serving.close()
   }
@@ -136,11 +137,16 @@ async function welcome({ newLink, house }: Serving, open: boolean): Promise<void
   if (open) await openBrowser(link, { env, platform: process.platform }).catch(() => {})
 }
 
-async function untilLeaving({ idleMs }: Serving, leaveAfterMinutes?: number): Promise<void> {
-  const leaving = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => leaving.abort())
-  while (!leaving.signal.aborted) {
-    await pause(IDLE_CHECK_MS, undefined, { signal: leaving.signal }).catch(() => {})
-    if (leaveAfterMinutes !== undefined && idleMs() > leaveAfterMinutes * 60_000) return
+/** Listened for from the first moment on, so that what was opened is closed again whenever it comes. */
+function untilTold(): AbortSignal {
+  const told = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => told.abort())
+  return told.signal
+}
+
+async function untilLeaving({ idleMs }: Serving, told: AbortSignal, afterMinutes?: number): Promise<void> {
+  while (!told.aborted) {
+    await pause(IDLE_CHECK_MS, undefined, { signal: told }).catch(() => {})
+    if (afterMinutes !== undefined && idleMs() > afterMinutes * 60_000) return
   }
 }

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { arch, platform } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import packed, { inflate } from '@sparticuz/chromium'
 import { type Browser, chromium } from 'playwright-core'
 
-/** Unpacked once, and not among what a test run leaves behind to be looked through. */
+/** Unpacked once for all runs, and not among what a test run leaves behind to be looked through. */
 const CACHE = fileURLToPath(new URL('../node_modules/.cache/valetkey-chromium/', import.meta.url))
 
 const LIBRARIES = [
@@ -16,6 +16,15 @@ const LIBRARIES = [
   '/usr/lib64',
   `/usr/lib/${arch() === 'x64' ? 'x86_64' : 'aarch64'}-linux-gnu`,
 ]
+
+/** Without any font nothing is drawn, and a bare machine has none. */
+const FONTS = `<?xml version="1.0"?>
+<fontconfig>
+  <dir>${join(CACHE, 'whole', 'fonts')}</dir>
+  <dir>/usr/share/fonts</dir>
+  <cachedir>${join(CACHE, 'font-cache')}</cachedir>
+</fontconfig>
+`
 
 /** Why no browser can be started here, if so. */
 export const noChromium =
@@ -32,7 +41,7 @@ export async function openChromium(...more: readonly string[]): Promise<Browser>
   const env = {
     ...process.env,
     ...(bare && { LD_LIBRARY_PATH: join(folder, 'al2023', 'lib') }),
-    FONTCONFIG_PATH: join(folder, 'fonts'),
+    FONTCONFIG_FILE: join(folder, 'fonts.conf'),
   }
   return await chromium.launch({ executablePath: join(folder, 'chromium'), args: [...OPTIONS, ...more], env })
 }
@@ -44,6 +53,7 @@ async function unpacked(): Promise<string> {
   await mkdir(CACHE, { recursive: true })
   const draft = await mkdtemp(join(CACHE, 'draft-'))
   await into(draft)
+  await writeFile(join(draft, 'fonts.conf'), FONTS)
   await rename(draft, folder).catch(() => rm(draft, { recursive: true }))
   return folder
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { BASE, deskOver, running } from '../src/reach.ts'
 
 export const BIN = fileURLToPath(new URL('../bin/valetkey.mjs', import.meta.url))
+
+/** The command is started many times; what it is compiled to is kept between them. */
+const NODE_COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/valetkey-compiled', import.meta.url))
 
 export interface Ran {
   readonly code: number | null
@@ -37,7 +40,7 @@ export async function realHome(config: object = {}, more: NodeJS.ProcessEnv = {}
   await mkdir(join(home, 'config'), { mode: 0o700 })
   await writeFile(join(home, 'config', 'config.json'), JSON.stringify(config), { mode: 0o600 })
   const { PATH, TMPDIR } = process.env
-  const env = { PATH, TMPDIR, HOME: home, VALETKEY_HOME: home, ...more }
+  const env = { PATH, TMPDIR, NODE_COMPILE_CACHE, HOME: home, VALETKEY_HOME: home, ...more }
   const started: ChildProcess[] = []
 
   function start(args: readonly string[], nodeOptions: readonly string[] = []): ChildProcess {
@@ -83,10 +86,9 @@ export async function realHome(config: object = {}, more: NodeJS.ProcessEnv = {}
 export async function kill(pid: number): Promise<void> {
   try {
     process.kill(pid, 'SIGKILL')
-    for (;;) {
-      process.kill(pid, 0)
-      await pause(5)
-    }
+    // Dead already, but kept on the list until its parent has looked.
+    const awaited = async () => / [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => ''))
+    while (process.kill(pid, 0) && !(await awaited())) await pause(5)
   } catch {
     // There is no such process any more.
   }

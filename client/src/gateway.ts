@@ -24,7 +24,8 @@ function absolute(path: string): string {
 
 export async function forwardBy(wire: Wire, request: ForwardRequest): Promise<ForwardAnswer> {
   const { address, path, method, headers = {}, body = null, signal = null } = request
-  const response = await send(wire, gatewayPath(address, path), streaming({ method, headers, body, signal }))
+  const init = { method, headers, body: body as NonNullable<RequestInit['body']> | null, signal }
+  const response = await send(wire, gatewayPath(address, path), streaming(init))
   if (isRefusal(response)) throw await refusalOf(response)
   return { status: response.status, headers: [...response.headers], body: response.body }
 }

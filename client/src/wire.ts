@@ -20,7 +20,11 @@ export async function send(wire: Wire, path: string, init: RequestInit = {}): Pr
   for (const [name, value] of new Headers(wire.headers)) headers.set(name, value)
   headers.set('valetkey-request', '1')
   try {
-    return await wire.fetch(new URL(path, wire.base), { ...init, headers, redirect: 'manual' })
+    return await wire.fetch(new URL(String(wire.base).replace(/\/+$/, '') + path), {
+      ...init,
+      headers,
+      redirect: 'manual',
+    })
   } catch (error) {
     if (init.signal?.aborted) throw error
     throw new ValetkeyError('broker-gone', 'the running valetkey did not answer', { cause: error })

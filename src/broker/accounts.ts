@@ -2,7 +2,7 @@ import { type Address, formatAddress, parseAddress, ValetkeyError } from '#clien
 import type { OwnerId } from '../model/caller.ts'
 import type { AccountRow, Rows } from '../model/storage.ts'
 import type { Account } from '../model/words.ts'
-import { takeOutline } from './grants.ts'
+import { isStanding, takeOutline } from './grants.ts'
 import { type Kit, unlessTampered } from './kit.ts'
 
 export const ACCOUNT_ID = 'acct-'
@@ -58,7 +58,7 @@ export async function viewAccount(kit: Kit, rows: Rows, account: AccountRow): Pr
     status: damaged ? 'needs-reauth' : account.status,
     reason: damaged ? 'its credential was changed outside Valetkey' : account.reason,
     warnings: [],
-    forwardOnly: outline?.standing ?? account.standing === 1,
+    forwardOnly: outline === undefined ? account.standing === 1 : isStanding(outline),
     connectedAt: new Date(account.connectedAt),
     tokenExpiresAt: dateOrNull(account.expiresAt),
     lastUsedAt: dateOrNull(account.lastUsedAt),

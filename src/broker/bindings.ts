@@ -2,10 +2,11 @@ import { type Asks, type May, ValetkeyError } from '#client'
 import { type Caller, type CallerId, isCallerId, isOwner } from '../model/caller.ts'
 import { VERBS_OF_A_BINDING } from '../model/gate.ts'
 import { Secret } from '../model/secret.ts'
-import type { AccountRow, BindingRow } from '../model/storage.ts'
+import type { AccountRow, BindingRow, Rows } from '../model/storage.ts'
 import type { Binding, BindRequest } from '../model/words.ts'
 import { addressOf, dateOrNull } from './accounts.ts'
-import { accountOf, behind, type Kit } from './kit.ts'
+import { accountOf, behind, type Kit, unlessTampered } from './kit.ts'
+import { endLeases } from './leases.ts'
 
 /** What a binding allows is sealed, so that nobody gives himself more by writing into the table. */
 interface Terms {
@@ -34,26 +35,27 @@ export async function unbind(kit: Kit, caller: Caller, id: string): Promise<void
     await kit.storage.transaction('synced', async (rows) => {
       await rows.remove('bindings', { owner: caller.owner, id })
       await kit.vault.erase(rows, caller.owner, id)
-      await rows.update(
-        'leases',
-        { owner: row.owner, accountId: row.accountId, caller: row.caller, endedAt: null },
-        { endedAt: kit.now().getTime() },
-      )
+      const { owner, accountId } = row
+      await endLeases(kit, rows, { owner, accountId, caller: row.caller }, 'ended')
     })
   })
 }
 
-/** The owner sees every binding, anybody else their own. */
+/** The owner sees every binding, anybody else their own that are live. */
 export async function bindingsOf(kit: Kit, caller: Caller): Promise<readonly Binding[]> {
   const { owner } = caller
   const where = isOwner(caller) ? { owner } : { owner, caller: caller.id }
-  const rows = await kit.storage.list('bindings', where, { orderBy: 'createdAt' })
-  const seen: Binding[] = []
-  for (const row of rows) {
-    const account = await kit.storage.get('accounts', { owner, id: row.accountId })
-    if (account !== undefined) seen.push(await viewBinding(kit, row, account))
-  }
-  return isOwner(caller) ? seen : seen.filter((binding) => isLive(binding, kit.now()))
+  return kit.storage.transaction('soon', async (rows) => {
+    const seen: Binding[] = []
+    for (const row of await rows.list('bindings', where, { orderBy: 'createdAt' })) {
+      const account = await rows.get('accounts', { owner, id: row.accountId })
+      if (account === undefined) continue
+      const binding = await unlessTampered(viewBinding(kit, rows, row, account))
+      if (isOwner(caller)) seen.push(binding ?? worthless(row, account))
+      else if (binding !== undefined && isLive(binding, kit.now())) seen.push(binding)
+    }
+    return seen
+  })
 }
 
 /** The live binding by which a caller stands at an account. */
@@ -62,14 +64,25 @@ export async function bindingFor(
   caller: Caller,
   account: AccountRow,
 ): Promise<Binding | undefined> {
-  const row = await kit.storage.get('bindings', {
-    owner: account.owner,
-    caller: caller.id,
-    accountId: account.id,
+  const { owner, id: accountId } = account
+  return kit.storage.transaction('soon', async (rows) => {
+    const row = await rows.get('bindings', { owner, caller: caller.id, accountId })
+    const binding = row && (await viewBinding(kit, rows, row, account))
+    return binding && isLive(binding, kit.now()) ? binding : undefined
   })
-  if (row === undefined) return undefined
-  const binding = await viewBinding(kit, row, account)
-  return isLive(binding, kit.now()) ? binding : undefined
+}
+
+/** Who may know of an account, besides its owner. */
+export async function callersBoundTo(kit: Kit, account: AccountRow): Promise<readonly string[]> {
+  const { owner, id: accountId } = account
+  return kit.storage.transaction('soon', async (rows) => {
+    const callers: string[] = []
+    for (const row of await rows.list('bindings', { owner, accountId })) {
+      const binding = await unlessTampered(viewBinding(kit, rows, row, account))
+      if (binding !== undefined && isLive(binding, kit.now())) callers.push(binding.caller)
+    }
+    return callers
+  })
 }
 
 function isLive({ until }: Binding, now: Date): boolean {
@@ -86,7 +99,7 @@ function readTerms(request: BindRequest, now: Date): Omit<Terms, 'accountId'> {
   if (may.length === 0 || may.some((verb) => !VERBS_OF_A_BINDING.includes(verb))) {
     throw new ValetkeyError('invalid-request', `a binding may ${VERBS_OF_A_BINDING.join(', ')}`)
   }
-  if (until !== null && until <= now)
+  if (until !== null && !(until > now))
     throw new ValetkeyError('invalid-request', 'this binding would be over already')
   return { caller, may: [...new Set(may)], asks, until: until?.getTime() ?? null }
 }
@@ -118,12 +131,12 @@ async function writeBinding(
       placeOf(row),
       new Secret(JSON.stringify({ ...terms, accountId } satisfies Terms)),
     )
-    return toBinding(row, { ...terms, accountId }, account)
+    return toBinding(row, terms, account)
   })
 }
 
-async function viewBinding(kit: Kit, row: BindingRow, account: AccountRow): Promise<Binding> {
-  const sealed = await kit.vault.take(kit.storage, placeOf(row))
+async function viewBinding(kit: Kit, rows: Rows, row: BindingRow, account: AccountRow): Promise<Binding> {
+  const sealed = await kit.vault.take(rows, placeOf(row))
   const terms = sealed && (JSON.parse(sealed.reveal()) as Terms)
   if (terms?.caller !== row.caller || terms.accountId !== row.accountId || terms.until !== row.until) {
     throw new ValetkeyError('tampered', `a binding of ${row.caller} was changed outside Valetkey`, {
@@ -133,14 +146,23 @@ async function viewBinding(kit: Kit, row: BindingRow, account: AccountRow): Prom
   return toBinding(row, terms, account)
 }
 
-function toBinding(row: BindingRow, terms: Terms, account: AccountRow): Binding {
+/** What was changed from outside allows nothing; it is listed so that it can be taken away. */
+function worthless(row: BindingRow, account: AccountRow): Binding {
+  return toBinding(row, { may: [], asks: 'always' }, account)
+}
+
+function toBinding(
+  row: BindingRow,
+  { may, asks }: Pick<Terms, 'may' | 'asks'>,
+  account: AccountRow,
+): Binding {
   return {
     id: row.id,
     caller: row.caller,
     accountId: row.accountId,
     address: addressOf(account),
-    may: terms.may,
-    asks: terms.asks,
+    may,
+    asks,
     createdAt: new Date(row.createdAt),
     until: dateOrNull(row.until),
   }

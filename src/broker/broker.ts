@@ -11,6 +11,7 @@ import { openHappenings } from './happenings.ts'
 import { type House, keeperDesk } from './keeper.ts'
 import type { Kit } from './kit.ts'
 import { standing } from './standing.ts'
+import { sweeper } from './sweep.ts'
 
 export interface BrokerParts extends Omit<House, 'startedAt'> {
   readonly storage: Storage
@@ -39,10 +40,13 @@ export async function openBroker(parts: BrokerParts): Promise<Broker> {
     happenings: openHappenings(now),
     now,
     newId,
+    sweep: () => sweep(),
     holder: newId(),
   }
+  const sweep = sweeper(kit)
   const house: House = { ...parts, startedAt: now() }
   if (!vault.locked) await chain.resume()
+  await sweep()
 
   return {
     as: (caller) => deskOf(kit, caller),

@@ -1,47 +1,35 @@
-import { formatAddress } from '#client'
+import { formatAddress, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
 import type { Provider } from '../model/provider.ts'
-import { Secret } from '../model/secret.ts'
 import type { FlowPurpose, FlowSessionRow } from '../model/storage.ts'
 import type { ConnectRequest, FlowAnswer, FlowSession } from '../model/words.ts'
 import { readAddress } from './accounts.ts'
-import { takeOutline } from './grants.ts'
+import { revealed, viewSession, writeAnswer } from './answers.ts'
+import { takeHolding } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
-import {
-  answerText,
-  endSession,
-  findSession,
-  holdSession,
-  openSession,
-  putField,
-  takeField,
-  viewSession,
-} from './sessions.ts'
-import { alreadyThere, findProvider, putKnown, refuseUnknown, signInOf, turn } from './turns.ts'
+import { endSession, findSession, holdSession, isDeserted, nameOf, openSession } from './sessions.ts'
+import { alreadyThere, findProvider, refuseUnknown, signInOf } from './sign-ins.ts'
+import { turn } from './turns.ts'
+
+/** How a pasted key comes in, until it has named its provider. */
+const PASTING = { provider: null, flow: 'api-key' } as const
 
 /** Without a provider the key that is pasted names it. */
 export async function connect(kit: Kit, caller: Caller, request: ConnectRequest): Promise<FlowSession> {
-  const { provider: named, bucket = 'default' } = request
-  const address = named === undefined ? undefined : formatAddress(readAddress(kit, `${named}/${bucket}`))
+  const { provider: named, bucket } = request
+  const address = readAddress(kit, [named ?? 'any', bucket ?? []].flat().join('/'))
   const passage = await kit.gate.pass(
     caller,
     'connect',
-    address === undefined ? { name: 'a pasted key' } : { address },
+    named === undefined ? { name: 'a pasted key' } : { address: formatAddress(address) },
   )
   return behind(
     passage,
     async () => {
       if (passage.account !== undefined) throw alreadyThere(passage.account)
-      const provider = named === undefined ? undefined : findProvider(kit, named)
-      const flow = provider === undefined ? 'api-key' : chosenFlow(kit, provider, request)
-      const asked = {
-        provider: provider?.id ?? null,
-        bucket,
-        flow,
-        purpose: 'connect',
-        accountId: null,
-      } as const
-      return start(kit, await openSession(kit, caller, asked), request)
+      const how = named === undefined ? PASTING : chosen(kit, findProvider(kit, address.provider), request)
+      const session = { ...how, bucket: address.bucket, purpose: 'connect', accountId: null } as const
+      return begin(kit, caller, session, request)
     },
     told,
   )
@@ -59,60 +47,92 @@ export async function renew(
   return behind(
     passage,
     async () => {
-      const account = accountOf(passage, address)
-      const { id: accountId, provider, bucket } = account
-      const flow = chosenFlow(kit, findProvider(kit, provider), { flow: account.flow, ...request })
-      const { profile } = await takeOutline(kit, kit.storage, account)
-      const session = await openSession(kit, caller, { provider, bucket, flow, purpose, accountId })
-      return start(kit, session, { ...request, vars: { ...profile.vars, ...request.vars } })
+      const { account, grant } = await takeHolding(kit, accountOf(passage, address))
+      const { id: accountId, bucket } = account
+      const how = chosen(kit, findProvider(kit, account.provider), { flow: account.flow, ...request })
+      const vars = { ...grant?.profile.vars, ...request.vars }
+      return begin(kit, caller, { ...how, bucket, purpose, accountId }, { ...request, vars })
     },
     told,
   )
 }
 
-/** A session whose holder died over an answer is taken up again by whoever looks at it. */
+/** A session whose holder died over its turn is taken up again by whoever looks at it. */
 export async function lookAt(kit: Kit, caller: Caller, id: string): Promise<FlowSession> {
   const session = await findSession(kit, caller, id)
-  const left = session.state === 'asking' ? await takeField(kit, session, 'inbox') : undefined
-  const deserted = left?.reveal() && (session.holderUntil ?? 0) <= kit.now().getTime()
-  return viewSession(kit, deserted ? await turn(kit, await holdSession(kit, session)) : session)
+  if (session === undefined) throw notUnderWay()
+  return isDeserted(session, kit.now())
+    ? atSession(kit, caller, id, (deserted) => takeUp(kit, deserted))
+    : viewSession(kit, session)
 }
 
 /** The answer is written down before it is worked on, so a broker that dies over it is succeeded by the next. */
 export async function answer(kit: Kit, caller: Caller, id: string, given: FlowAnswer): Promise<FlowSession> {
+  return atSession(kit, caller, id, async (session) =>
+    turn(kit, await holdSession(kit, session, writeAnswer(given))),
+  )
+}
+
+export async function cancel(kit: Kit, caller: Caller, id: string): Promise<FlowSession> {
+  const failure = { code: 'cancelled', detail: 'the sign-in was cancelled', hint: null }
+  return atSession(kit, caller, id, async (session) =>
+    kit.storage.transaction('synced', async (rows) => {
+      const present = await rows.get('flowSessions', { owner: session.owner, id })
+      if (present?.state !== 'asking') return present ?? session
+      return endSession(kit, present, 'cancelled', { failure }, rows)
+    }),
+  )
+}
+
+/** Every move of a sign-in stands at the gate too, whoever tries it and whether there is one or not. */
+async function atSession(
+  kit: Kit,
+  caller: Caller,
+  id: string,
+  work: (session: FlowSessionRow) => Promise<FlowSessionRow>,
+): Promise<FlowSession> {
   const session = await findSession(kit, caller, id)
-  const passage = await kit.gate.pass(caller, 'connect', { name: session.provider ?? 'a pasted key' })
+  const verb = session?.purpose === 'rotate' ? 'rotate' : 'connect'
+  const passage = await kit.gate.pass(caller, verb, { name: session === undefined ? id : nameOf(session) })
   return behind(
     passage,
     async () => {
-      const held = await holdSession(kit, session)
-      await putField(kit, held, 'inbox', new Secret(answerText(given)))
-      return viewSession(kit, await turn(kit, held))
+      if (session === undefined) throw notUnderWay()
+      return viewSession(kit, await work(session))
     },
     told,
   )
 }
 
-export async function cancel(kit: Kit, caller: Caller, id: string): Promise<FlowSession> {
-  const session = await findSession(kit, caller, id)
-  if (session.state !== 'asking') return viewSession(kit, session)
-  const failure = { code: 'cancelled', detail: 'the sign-in was cancelled', hint: null }
-  return viewSession(kit, await endSession(kit, session, 'cancelled', { failure }))
+/** A pure flow goes on from what was written down; a live one died with its process. */
+async function takeUp(kit: Kit, session: FlowSessionRow): Promise<FlowSessionRow> {
+  const held = await holdSession(kit, session)
+  if (kit.flows.get(held.flow)?.nature !== 'live') return turn(kit, held)
+  const detail = 'valetkey was ended in the middle of this sign-in'
+  const failure = { code: 'flow-failed', detail, hint: `valetkey ${held.purpose} ${nameOf(held)}` }
+  return endSession(kit, held, 'interrupted', { failure })
 }
 
-function chosenFlow(kit: Kit, provider: Provider, { flow, fields, vars }: ConnectRequest): string {
+function chosen(kit: Kit, provider: Provider, { flow, fields, vars }: ConnectRequest) {
   const signIn = signInOf(kit, provider, flow)
   refuseUnknown(provider, signIn, [...Object.keys(fields ?? {}), ...Object.keys(vars ?? {})])
-  return signIn.flow
+  return { provider: provider.id, flow: signIn.flow }
 }
 
-async function start(kit: Kit, session: FlowSessionRow, request: ConnectRequest): Promise<FlowSession> {
-  const given = Object.entries(request.fields ?? {}).map(([name, secret]) => [name, secret.reveal()] as const)
-  const fields = { ...request.vars, ...Object.fromEntries(given) }
-  await putKnown(kit, session, { fields, insist: request.insist ?? false })
-  return viewSession(kit, await turn(kit, session))
+async function begin(
+  kit: Kit,
+  caller: Caller,
+  asked: Parameters<typeof openSession>[2],
+  { vars, fields = {}, insist = false }: ConnectRequest,
+): Promise<FlowSession> {
+  const known = { fields: { ...vars, ...revealed(fields) }, insist }
+  return viewSession(kit, await turn(kit, await openSession(kit, caller, asked, known)))
 }
 
 function told({ state, step }: FlowSession): string {
   return state === 'asking' && step !== null ? `asks: ${step.ask}` : state
+}
+
+function notUnderWay(): ValetkeyError {
+  return new ValetkeyError('flow-not-found', 'there is no such sign-in under way')
 }

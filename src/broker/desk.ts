@@ -1,6 +1,6 @@
-import { ValetkeyError } from '#client'
+import { type EventQuery, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
-import type { Desk } from '../model/words.ts'
+import type { Desk, ValetkeyEvent } from '../model/words.ts'
 import { bind, bindingsOf, unbind } from './bindings.ts'
 import { answer, cancel, connect, lookAt, renew } from './connect.ts'
 import { forward } from './forward.ts'
@@ -15,8 +15,8 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
   /** A verb that first sees to it that the vault is open. */
   function awake<A extends unknown[], R>(verb: (kit: Kit, caller: Caller, ...args: A) => Promise<R>) {
     return async (...args: A): Promise<R> => {
-      if (kit.vault.locked)
-        throw new ValetkeyError('locked', 'the vault is locked', { hint: 'valetkey vault unlock' })
+      refuseLocked(kit)
+      await kit.sweep()
       return verb(kit, caller, ...args)
     }
   }
@@ -40,8 +40,18 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     leases: awake(listLeases),
     endLease: awake(endLease),
     audit: awake(readAudit),
-    events: (query = {}) => kit.happenings.listen(caller.owner, query),
+    events: (query) => listen(kit, caller, query),
   }
+}
+
+function refuseLocked({ vault }: Kit): void {
+  if (vault.locked)
+    throw new ValetkeyError('locked', 'the vault is locked', { hint: 'valetkey vault unlock' })
+}
+
+async function* listen(kit: Kit, caller: Caller, query: EventQuery = {}): AsyncGenerator<ValetkeyEvent> {
+  refuseLocked(kit)
+  yield* kit.happenings.listen(caller, query)
 }
 
 function listProviders(kit: Kit) {

@@ -1,13 +1,13 @@
 import { type ForwardAnswer, type ForwardRequest, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
-import type { Destination } from '../model/provider.ts'
+import type { Destination, Presentation } from '../model/provider.ts'
 import type { AccountRow } from '../model/storage.ts'
 import { wear } from '../protocol/presentation.ts'
 import { addressOf } from './accounts.ts'
-import { takeGrant } from './grants.ts'
+import { takeWhole } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
 import { openLease } from './leases.ts'
-import { signInOf } from './turns.ts'
+import { findProvider, signInOf } from './sign-ins.ts'
 
 // RFC 9110 §7.6.1, and what belongs to the connection between the caller and us.
 const NOT_PASSED_ON = new Set([
@@ -24,6 +24,7 @@ const NOT_PASSED_ON = new Set([
   'content-length',
   'cookie',
   'authorization',
+  'x-api-key',
   'expect',
   'forwarded',
   'x-forwarded-for',
@@ -34,14 +35,13 @@ const NOT_PASSED_ON = new Set([
   'origin',
   'referer',
 ])
-/** The way out decodes what was compressed, so these no longer describe the body. */
 const NOT_PASSED_BACK = new Set([
   'connection',
   'keep-alive',
+  'proxy-authenticate',
   'transfer-encoding',
   'set-cookie',
-  'content-encoding',
-  'content-length',
+  'set-cookie2',
   'trailer',
   'upgrade',
 ])
@@ -52,14 +52,12 @@ export async function forward(kit: Kit, caller: Caller, request: ForwardRequest)
   return behind(
     passage,
     async () => {
-      const account = accountOf(passage, request.address)
-      const provider = kit.catalogue.find(account.provider)
-      if (provider === undefined)
-        throw new ValetkeyError('unknown-provider', `no provider is called ${account.provider}`)
-      const { credential, profile } = await takeGrant(kit, kit.storage, account)
+      const { account, credential, profile } = await takeWhole(kit, accountOf(passage, request.address))
+      const provider = findProvider(kit, account.provider)
       const url = judge(account, kit.catalogue.destination(provider, profile.vars), request.path)
-      const worn = wear(signInOf(kit, provider, account.flow).present, {}, credential)
-      const headers = dress(provider.headers, request.headers ?? {}, worn)
+      const { present } = signInOf(kit, provider, account.flow)
+      const own = withoutOurs(request.headers ?? {}, present)
+      const headers = { ...provider.headers, ...own, ...Object.fromEntries(wear(present, {}, credential)) }
       const { method, body = null, signal } = request
       await openLease(kit, caller, account, 'forward')
       const answer = await kit.network.fetch(url, { method, headers, body, signal })
@@ -71,27 +69,22 @@ export async function forward(kit: Kit, caller: Caller, request: ForwardRequest)
 
 /** Judges the URL that will be sent, not the text that asked for it. */
 function judge(account: AccountRow, { base, own, origins, place }: Destination, path: string): URL {
-  const asked = /[\\]|%2f|%5c/i.test(path) ? null : URL.parse(path, base.href)
-  const url = asked !== null && own.includes(asked.origin) ? place(asked) : asked
-  if (url !== null && url.username === '' && url.password === '' && origins.includes(url.origin)) return url
-  throw new ValetkeyError(
-    'host-not-allowed',
-    `the credential of ${addressOf(account)} may not go to this address`,
-    {
-      hint: `it goes to ${origins.join(', ')}`,
-    },
-  )
+  const asked = URL.parse(path, base.href)
+  const bare = asked !== null && asked.username === '' && asked.password === ''
+  const url = bare && own.includes(asked.origin) ? place(asked) : asked
+  if (bare && url !== null && origins.includes(url.origin)) return url
+  const message = `the credential of ${addressOf(account)} may not go to this address`
+  throw new ValetkeyError('host-not-allowed', message, { hint: `it goes to ${origins.join(', ')}` })
 }
 
-/** The provider's own headers, over them the caller's without those that are ours to say, over both the credential. */
-function dress(
-  defaults: Readonly<Record<string, string>>,
-  asked: Readonly<Record<string, string>>,
-  worn: ReturnType<typeof wear>,
+/** What the caller asked to send, without what is ours to say and what this provider knows credentials by. */
+function withoutOurs(
+  headers: Readonly<Record<string, string>>,
+  present: readonly Presentation[],
 ): Record<string, string> {
-  const named = Object.entries(asked).map(([name, value]) => [name.toLowerCase(), value] as const)
-  const own = named.filter(([name]) => !NOT_PASSED_ON.has(name))
-  return Object.fromEntries([...Object.entries(defaults), ...own, ...worn])
+  const worn = present.flatMap((way) => ('header' in way ? way.header : []))
+  const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const)
+  return Object.fromEntries(named.filter(([name]) => !NOT_PASSED_ON.has(name) && !worn.includes(name)))
 }
 
 function undress(headers: Headers): ForwardAnswer['headers'] {

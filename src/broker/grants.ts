@@ -28,6 +28,11 @@ interface Outline {
   readonly profile: Profile
 }
 
+/** Never dies by itself, so it is only forwarded: whatever says of itself that it stands, or names no end. */
+export function isStanding({ standing, expiresAt }: Pick<Credential, 'standing'> & { expiresAt: unknown }) {
+  return standing || expiresAt === null
+}
+
 /** Writes the grant as the account's present generation; fields of an older one are erased. */
 export async function putGrant(kit: Kit, rows: Rows, account: AccountRow, grant: Grant): Promise<void> {
   const { worn, kept } = grant.credential

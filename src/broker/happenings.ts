@@ -4,11 +4,16 @@ import type { Account, ValetkeyEvent } from '../model/words.ts'
 
 const REMEMBERED = 1000
 
-interface Happening {
+/** When something happened, and as which of all that this broker told. An event's id is both. */
+interface Moment {
+  readonly at: number
+  readonly number: number
+}
+
+interface Happening extends Moment {
   readonly owner: OwnerId
   /** Who was bound to the account when it happened. */
   readonly bound: readonly string[]
-  readonly number: number
   readonly event: ValetkeyEvent
 }
 
@@ -20,33 +25,29 @@ export interface Happenings {
   forget(owner: OwnerId): void
 }
 
-export function openHappenings(now: () => Date, newId: () => string): Happenings {
+export function openHappenings(now: () => Date): Happenings {
   let past: readonly Happening[] = []
+  let last: Moment = { at: 0, number: 0 }
   const listeners = new Set<() => void>()
-  const run = newId()
-  let told = 0
 
   function tell(owner: OwnerId, name: EventName, account: Account, bound: readonly string[]): void {
-    told += 1
-    const event = { id: `${run}.${told}`, name, at: now(), account }
-    past = [...past, { owner, bound, number: told, event }].slice(-REMEMBERED)
+    const at = now()
+    // A clock that is set back does not put a later event before an earlier one.
+    last = { at: Math.max(at.getTime(), last.at), number: last.number + 1 }
+    const event = { id: `${last.at}-${last.number}`, name, at, account }
+    past = [...past, { ...last, owner, bound, event }].slice(-REMEMBERED)
     for (const wake of listeners) wake()
   }
 
   async function* listen(caller: Caller, { after, signal }: EventQuery): AsyncGenerator<ValetkeyEvent> {
-    let seen = after === undefined ? told : numberOf(after)
+    let seen = after === undefined ? last : momentOf(after)
     while (signal?.aborted !== true) {
-      const news = past.filter(({ number }) => number > seen)
-      seen = told
-      for (const { event } of news.filter((one) => concerns(one, caller))) yield event
-      if (seen >= told) await woken(signal)
+      const told = last
+      const news = past.filter((one) => isLater(one, seen) && concerns(one, caller))
+      seen = isLater(told, seen) ? told : seen
+      for (const { event } of news) yield event
+      if (told === last) await woken(signal)
     }
-  }
-
-  /** An id of an earlier run says nothing here, so its holder is told all that is remembered. */
-  function numberOf(id: string): number {
-    const [of, number] = [id.slice(0, run.length + 1), id.slice(run.length + 1)]
-    return of === `${run}.` ? Math.min(Number(number) || 0, told) : 0
   }
 
   async function woken(signal: AbortSignal | undefined): Promise<void> {
@@ -68,4 +69,14 @@ export function openHappenings(now: () => Date, newId: () => string): Happenings
 
 function concerns({ owner, bound }: Happening, caller: Caller): boolean {
   return owner === caller.owner && (isOwner(caller) || bound.includes(caller.id))
+}
+
+/** The moments of an earlier run count too: by them a listener goes on where that one ended. */
+function momentOf(id: string): Moment {
+  const [at, number] = id.split('-').map((part) => Number(part) || 0)
+  return { at: at ?? 0, number: number ?? 0 }
+}
+
+function isLater(one: Moment, other: Moment): boolean {
+  return one.at === other.at ? one.number > other.number : one.at > other.at
 }

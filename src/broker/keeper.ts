@@ -1,11 +1,13 @@
 import type { AuditVerb } from '#client'
 import { ValetkeyError } from '#client'
 import { type Caller, INSTALLATION, isOwner, type OwnerId } from '../model/caller.ts'
+import type { Secret } from '../model/secret.ts'
+import type { AccountRow } from '../model/storage.ts'
 import type { KeySource, VaultKeeper } from '../model/vault.ts'
 import type { KeeperDesk, RekeyRequest, VaultStatus } from '../model/words.ts'
 import { sealExport } from '../vault/export.ts'
 import { addressOf } from './accounts.ts'
-import { takeGrant } from './grants.ts'
+import { takeWhole } from './grants.ts'
 import { behind, type Kit } from './kit.ts'
 
 /** What the vault's keeper stands on besides the verbs' kit. */
@@ -27,25 +29,26 @@ export function keeperDesk(kit: Kit, house: House, caller: Caller): KeeperDesk {
   }
 
   return {
-    status: () => status(kit, house),
+    status: () => status(kit, house, caller),
     lock: () => lock(kit, house, caller),
     async unlock(passphrase) {
       refuseOthers(caller)
-      await keeper.unlock(passphrase)
-      await kit.chain.resume()
-      if (!kit.chain.restored) await through('unlock', keeper.source, async () => {})
-      return status(kit, house)
+      if (kit.vault.locked) {
+        await open(kit, house, passphrase)
+        if (!kit.chain.restored) await through('unlock', keeper.source, async () => {})
+      }
+      return status(kit, house, caller)
     },
     async rekey(request) {
       await through('rekey', request.source, () => keeper.rekey(house.sources(request)))
-      return status(kit, house)
+      return status(kit, house, caller)
     },
     eraseOwner: (owner) =>
       through('erase-owner', owner, () => eraseOwner(kit, house, ownerOf(caller, owner))),
     async acceptRestore() {
       refuseOthers(caller)
       await kit.chain.acceptRestore()
-      return status(kit, house)
+      return status(kit, house, caller)
     },
     export: (passphrase) => through('export', 'the vault', () => exportVault(kit, caller, passphrase)),
     verifyAudit: () => through('verify-audit', 'the record', () => kit.chain.verify()),
@@ -56,7 +59,11 @@ export function keeperDesk(kit: Kit, house: House, caller: Caller): KeeperDesk {
   }
 }
 
-async function status(kit: Kit, { keeper, home, version, startedAt }: House): Promise<VaultStatus> {
+async function status(
+  kit: Kit,
+  { keeper, home, version, startedAt }: House,
+  caller: Caller,
+): Promise<VaultStatus> {
   const { locked, id } = kit.vault
   return {
     id,
@@ -68,38 +75,41 @@ async function status(kit: Kit, { keeper, home, version, startedAt }: House): Pr
     version,
     startedAt,
     restored: !locked && kit.chain.restored,
-    accounts: locked
-      ? null
-      : (
-          await kit.storage.list('accounts', {
-            owner: 'person:owner',
-            status: { oneOf: ['connected', 'needs-reauth', 'failing'] },
-          })
-        ).length,
+    // How many there are is nobody else's business.
+    accounts: locked || !isOwner(caller) ? null : (await livingAccounts(kit, caller)).length,
   }
+}
+
+async function livingAccounts({ storage }: Kit, { owner }: Caller): Promise<readonly AccountRow[]> {
+  const rows = await storage.list('accounts', { owner })
+  return rows.filter((account) => account.status !== 'revoked')
+}
+
+/** A vault whose record cannot be found again is not left open without one. */
+async function open({ chain }: Kit, { keeper }: House, passphrase?: Secret): Promise<void> {
+  await keeper.unlock(passphrase)
+  await chain.resume().catch((error: unknown) => {
+    keeper.lock()
+    throw error
+  })
 }
 
 /** The record of a lock is written before the key that seals it is forgotten. */
 async function lock(kit: Kit, house: House, caller: Caller): Promise<VaultStatus> {
-  if (!kit.vault.locked) {
-    const passage = await kit.gate.pass(caller, 'lock', { name: house.keeper.source })
-    await passage.close('done')
-    await kit.chain.pause()
-    house.keeper.lock()
-  }
-  return status(kit, house)
+  if (kit.vault.locked) return status(kit, house, caller)
+  // A vault that was put back keeps no record until that is accepted, and is locked all the same.
+  if (kit.chain.restored) refuseOthers(caller)
+  else await (await kit.gate.pass(caller, 'lock', { name: house.keeper.source })).close('done')
+  await kit.chain.pause()
+  house.keeper.lock()
+  return status(kit, house, caller)
 }
 
-async function exportVault(
-  kit: Kit,
-  { owner }: Caller,
-  passphrase: Parameters<KeeperDesk['export']>[0],
-): Promise<string> {
-  const rows = await kit.storage.list('accounts', { owner })
-  const living = rows.filter((account) => account.status !== 'revoked')
+async function exportVault(kit: Kit, caller: Caller, passphrase: Secret): Promise<string> {
+  const { owner } = caller
   const records = await Promise.all(
-    living.map(async (account) => {
-      const { credential, profile } = await takeGrant(kit, kit.storage, account)
+    (await livingAccounts(kit, caller)).map(async (living) => {
+      const { account, credential, profile } = await takeWhole(kit, living)
       const { provider, bucket, flow, connectedAt } = account
       const { standing, scopes, tokenType, expiresAt } = credential
       const plain = {
@@ -130,8 +140,9 @@ function prefixed<V>(kind: string, fields: Readonly<Record<string, V>>): Record<
 }
 
 /** The key first: from then on what is left of the owner's rows says nothing. */
-async function eraseOwner({ storage }: Kit, { keeper }: House, owner: OwnerId): Promise<void> {
+async function eraseOwner({ storage, happenings }: Kit, { keeper }: House, owner: OwnerId): Promise<void> {
   await keeper.eraseOwner(owner)
+  happenings.forget(owner)
   await storage.transaction('synced', async (rows) => {
     for (const table of ['accounts', 'bindings', 'leases', 'flowSessions'] as const)
       await rows.remove(table, { owner })

@@ -19,6 +19,8 @@ export interface Kit {
   readonly happenings: Happenings
   readonly now: () => Date
   readonly newId: () => string
+  /** Puts away what is over for good, now and then. */
+  readonly sweep: () => Promise<void>
   /** Which broker this is, where several may hold flow sessions. */
   readonly holder: string
 }

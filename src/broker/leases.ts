@@ -1,6 +1,6 @@
 import { type LeaseEnd, type LeaseVerb, ValetkeyError } from '#client'
 import { type Caller, isOwner } from '../model/caller.ts'
-import type { AccountRow, LeaseRow } from '../model/storage.ts'
+import type { AccountRow, LeaseRow, Rows } from '../model/storage.ts'
 import type { Lease } from '../model/words.ts'
 import { addressOf, dateOrNull } from './accounts.ts'
 import { behind, type Kit } from './kit.ts'
@@ -14,13 +14,14 @@ export async function openLease(
   caller: Caller,
   account: AccountRow,
   verb: LeaseVerb,
+  dies: Date | null = null,
 ): Promise<Lease> {
   const now = kit.now().getTime()
-  const until = verb === 'forward' ? now + FORWARD_LEASE_MS : verb === 'reveal' ? null : account.expiresAt
+  const until = verb === 'forward' ? now + FORWARD_LEASE_MS : (dies?.getTime() ?? null)
   return kit.storage.transaction('soon', async (rows) => {
     const { owner, id: accountId } = account
     const asked = { owner, accountId, caller: caller.id, verb, endedAt: null }
-    const live = (await rows.list('leases', asked)).find((one) => one.until === null || one.until > now)
+    const live = (await rows.list('leases', asked)).find((one) => isLive(one, now))
     const lease: LeaseRow =
       live === undefined
         ? {
@@ -29,7 +30,7 @@ export async function openLease(
             openedAt: now,
             lastAt: now,
             until,
-            endsBy: endOf(verb),
+            endsBy: endOf(verb, until),
             count: 1,
           }
         : { ...live, lastAt: now, until, count: live.count + 1 }
@@ -49,8 +50,7 @@ export async function listLeases(kit: Kit, caller: Caller): Promise<readonly Lea
   const accounts = new Map((await kit.storage.list('accounts', { owner })).map((one) => [one.id, one]))
   return rows.flatMap((row) => {
     const account = accounts.get(row.accountId)
-    const over = row.until !== null && row.until <= now
-    return account === undefined || over ? [] : [viewLease(row, account)]
+    return account !== undefined && isLive(row, now) ? [viewLease(row, account)] : []
   })
 }
 
@@ -58,15 +58,35 @@ export async function listLeases(kit: Kit, caller: Caller): Promise<readonly Lea
 export async function endLease(kit: Kit, caller: Caller, id: string): Promise<void> {
   const passage = await kit.gate.pass(caller, 'end-lease', { name: id })
   await behind(passage, async () => {
-    const ended = { endedAt: kit.now().getTime(), endsBy: 'ended' as const }
-    const changed = await kit.storage.update('leases', { owner: caller.owner, id, endedAt: null }, ended)
-    if (changed === 0)
+    const ended = await kit.storage.transaction('synced', (rows) =>
+      endLeases(kit, rows, { owner: caller.owner, id }, 'ended'),
+    )
+    if (ended === 0)
       throw new ValetkeyError('not-found', 'there is no such lease', { hint: 'valetkey leases' })
   })
 }
 
-function endOf(verb: LeaseVerb): LeaseEnd {
-  return verb === 'forward' ? 'forward' : verb === 'lend' ? 'expiry' : 'revocation'
+/** Ends those of these leases that are not over by themselves, and says how many they were. */
+export async function endLeases(
+  kit: Kit,
+  rows: Rows,
+  which: Pick<LeaseRow, 'owner'> & Partial<Pick<LeaseRow, 'id' | 'accountId' | 'caller'>>,
+  endsBy: LeaseEnd,
+): Promise<number> {
+  const now = kit.now().getTime()
+  const live = (await rows.list('leases', { ...which, endedAt: null })).filter((one) => isLive(one, now))
+  const ids = live.map(({ id }) => id)
+  if (ids.length === 0) return 0
+  return rows.update('leases', { owner: which.owner, id: { oneOf: ids } }, { endedAt: now, endsBy })
+}
+
+function isLive({ until }: LeaseRow, now: number): boolean {
+  return until === null || until > now
+}
+
+function endOf(verb: LeaseVerb, until: number | null): LeaseEnd {
+  if (verb === 'forward') return 'forward'
+  return until === null ? 'revocation' : 'expiry'
 }
 
 function viewLease(row: LeaseRow, account: AccountRow): Lease {

@@ -6,7 +6,7 @@ import { Secret } from '../model/secret.ts'
 import type { AccountRow } from '../model/storage.ts'
 import type { Lent } from '../model/words.ts'
 import { addressOf } from './accounts.ts'
-import { takeGrant } from './grants.ts'
+import { isStanding, takeWhole } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
 import { openLease } from './leases.ts'
 
@@ -21,18 +21,12 @@ export async function lend(
   return behind(
     passage,
     async () => {
-      const account = accountOf(passage, request.address)
-      const { credential } = await takeGrant(kit, kit.storage, account)
+      const { account, credential } = await takeWhole(kit, accountOf(passage, request.address))
+      if (verb === 'lend') refuseStanding(account, credential)
       refuseDead(account, credential, kit.now(), request.minValidity)
-      const lease = await openLease(kit, caller, account, verb)
-      return {
-        lease,
-        token: firstOf(credential),
-        fields: credential.worn,
-        tokenType: credential.tokenType,
-        expiresAt: credential.expiresAt,
-        scopes: credential.scopes,
-      }
+      const { worn, tokenType, expiresAt, scopes } = credential
+      const lease = await openLease(kit, caller, account, verb, expiresAt)
+      return { lease, token: firstOf(credential), fields: worn, tokenType, expiresAt, scopes }
     },
     () => request.purpose ?? '',
   )
@@ -42,9 +36,22 @@ function firstOf({ worn }: Credential): Secret {
   return Object.values(worn)[0] ?? new Secret('')
 }
 
-/** A token that would be dead before the caller is done with it is not handed out. */
+/** The gate judged by the account's row, which anybody may have written; this is what was sealed. */
+function refuseStanding(account: AccountRow, credential: Credential): void {
+  if (!isStanding(credential)) return
+  const address = addressOf(account)
+  throw new ValetkeyError('forward-only', `the key of ${address} never dies by itself`, {
+    hint: `valetkey forward ${address} GET /…`,
+  })
+}
+
+/**
+ * A token that would be dead before the caller is done with it is not handed out. Whoever states no
+ * need gets any that is still alive: there is no fresher one to have.
+ */
 function refuseDead(account: AccountRow, { expiresAt }: Credential, now: Date, minValiditySeconds = 0): void {
-  if (expiresAt === null || expiresAt.getTime() - now.getTime() > minValiditySeconds * 1000) return
+  const needed = Math.max(0, minValiditySeconds) * 1000
+  if (expiresAt === null || expiresAt.getTime() - now.getTime() > needed) return
   const address = addressOf(account)
   throw new ValetkeyError('token-expired', `the access to ${address} ends too soon`, {
     hint: `valetkey reconnect ${address}`,

@@ -1,22 +1,38 @@
-import { type FlowSessionState, ValetkeyError } from '#client'
+import { type Failure, type FlowSessionState, formatAddress, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
 import { Secret } from '../model/secret.ts'
 import type { FlowSessionRow, Rows } from '../model/storage.ts'
-import type { FlowAnswer, FlowSession, FlowStep } from '../model/words.ts'
-import { viewAccount } from './accounts.ts'
+import type { Receipt } from '../model/words.ts'
 import type { Kit } from './kit.ts'
 
-export const SESSION_MS = 10 * 60_000
+const SESSION_MS = 10 * 60_000
 /** How long a holder that went silent is believed to be still at work. */
 const HOLDER_MS = 60_000
 
 /** What of a session is sealed: `step` is what doors see, the rest no door ever sees. */
-export type SessionField = 'step' | 'memory' | 'inbox' | 'known' | 'end'
+type SessionField = 'step' | 'memory' | 'inbox' | 'known' | 'end'
 
+/** What was known when the sign-in began, sealed beside it. */
+export interface Known {
+  readonly fields: Readonly<Record<string, string>>
+  readonly insist: boolean
+}
+
+/** What is kept of a session that is over: no secret is among it. */
+export interface SessionEnd {
+  readonly accountId?: string
+  readonly receipt?: Receipt
+  readonly failure?: Failure
+}
+
+type Asked = Pick<FlowSessionRow, 'provider' | 'bucket' | 'flow' | 'purpose' | 'accountId'>
+
+/** Begins a session, in the hands of this broker until its first turn is over. */
 export async function openSession(
   kit: Kit,
   caller: Caller,
-  asked: Pick<FlowSessionRow, 'provider' | 'bucket' | 'flow' | 'purpose' | 'accountId'>,
+  asked: Asked,
+  known: Known,
 ): Promise<FlowSessionRow> {
   const now = kit.now().getTime()
   const session: FlowSessionRow = {
@@ -31,45 +47,87 @@ export async function openSession(
     createdAt: now,
     expiresAt: now + SESSION_MS,
   }
-  await kit.storage.insert('flowSessions', [session])
+  await kit.storage.transaction('synced', async (rows) => {
+    await rows.insert('flowSessions', [session])
+    await putField(kit, session, 'known', new Secret(JSON.stringify(known)), rows)
+  })
   return session
 }
 
 /** A session belongs to the caller that began it; to anybody else there is none. */
-export async function findSession(kit: Kit, caller: Caller, id: string): Promise<FlowSessionRow> {
+export async function findSession(kit: Kit, caller: Caller, id: string): Promise<FlowSessionRow | undefined> {
   const session = await kit.storage.get('flowSessions', { owner: caller.owner, id, caller: caller.id })
-  if (session === undefined) throw new ValetkeyError('flow-not-found', 'there is no such sign-in under way')
-  if (session.state !== 'asking' || session.expiresAt > kit.now().getTime()) return session
-  return endSession(kit, session, 'failed', { failure: expired(session) })
+  const over = session?.state === 'asking' && session.expiresAt <= kit.now().getTime()
+  return over ? expireSession(kit, session) : session
 }
 
-/** Takes the session in hand. Whoever finds it held by a living holder leaves it alone. */
-export async function holdSession(kit: Kit, session: FlowSessionRow): Promise<FlowSessionRow> {
+/** Its holder fell silent over a turn. */
+export function isDeserted({ state, holder, holderUntil }: FlowSessionRow, now: Date): boolean {
+  return state === 'asking' && holder !== null && (holderUntil ?? 0) <= now.getTime()
+}
+
+/** Takes the session in hand for one turn. While somebody is at work on it, everybody else waits. */
+export async function holdSession(
+  kit: Kit,
+  session: FlowSessionRow,
+  inbox?: Secret,
+): Promise<FlowSessionRow> {
   const now = kit.now().getTime()
   if (session.state !== 'asking') throw new ValetkeyError('flow-used', 'this sign-in is already over')
-  if (session.holder !== kit.holder && (session.holderUntil ?? 0) > now)
-    throw new ValetkeyError('conflict', 'this sign-in is being worked on elsewhere')
-  const set = { holder: kit.holder, holderUntil: now + HOLDER_MS, generation: session.generation + 1 }
+  if ((session.holderUntil ?? 0) > now)
+    throw new ValetkeyError('conflict', 'another answer to this sign-in is being worked on')
+  return kit.storage.transaction('synced', async (rows) => {
+    const { generation } = session
+    const hold = { holder: kit.holder, holderUntil: now + HOLDER_MS, generation: generation + 1 }
+    const held = await changeSession(rows, session, hold)
+    if (inbox !== undefined) await putField(kit, held, 'inbox', inbox, rows)
+    return held
+  })
+}
+
+/** The turn is over: the answer it was about is gone, and the next one may come. */
+export async function letGo(kit: Kit, session: FlowSessionRow, rows: Rows): Promise<FlowSessionRow> {
+  await putField(kit, session, 'inbox', new Secret(''), rows)
+  return changeSession(rows, session, { holder: null, holderUntil: null })
+}
+
+/** Changes a session that is still as it was read: neither over, nor taken in hand by somebody else. */
+export async function changeSession(
+  rows: Rows,
+  session: FlowSessionRow,
+  set: Partial<FlowSessionRow>,
+): Promise<FlowSessionRow> {
   const { owner, id, generation } = session
-  const changed = await kit.storage.update('flowSessions', { owner, id, generation, state: 'asking' }, set)
-  if (changed === 0) throw new ValetkeyError('conflict', 'two answers came for this sign-in at once')
+  const changed = await rows.update('flowSessions', { owner, id, generation, state: 'asking' }, set)
+  if (changed === 0) throw new ValetkeyError('conflict', 'this sign-in went on without this answer')
   return { ...session, ...set }
 }
 
+/** Ends a session, and erases all that it knew. */
 export async function endSession(
   kit: Kit,
   session: FlowSessionRow,
   state: FlowSessionState,
-  end: object,
-  rows: Rows = kit.storage,
+  end: SessionEnd,
+  rows?: Rows,
 ): Promise<FlowSessionRow> {
-  const { owner, id } = session
-  const accountId =
-    'accountId' in end && typeof end.accountId === 'string' ? end.accountId : session.accountId
-  await rows.update('flowSessions', { owner, id }, { state, accountId })
-  await kit.vault.erase(rows, owner, id)
+  if (rows === undefined)
+    return kit.storage.transaction('synced', (own) => endSession(kit, session, state, end, own))
+  const { accountId = session.accountId } = end
+  const ended = await changeSession(rows, session, { state, accountId, holder: null, holderUntil: null })
+  await kit.vault.erase(rows, session.owner, session.id)
+  await putEnd(kit, session, end, rows)
+  return ended
+}
+
+export async function expireSession(kit: Kit, session: FlowSessionRow, rows?: Rows): Promise<FlowSessionRow> {
+  const hint = session.provider === null ? 'valetkey connect' : `valetkey connect ${nameOf(session)}`
+  const failure = { code: 'flow-expired', detail: 'the sign-in took longer than ten minutes', hint }
+  return endSession(kit, session, 'failed', { failure }, rows)
+}
+
+export async function putEnd(kit: Kit, session: FlowSessionRow, end: SessionEnd, rows?: Rows): Promise<void> {
   await putField(kit, session, 'end', new Secret(JSON.stringify(end)), rows)
-  return { ...session, state, accountId }
 }
 
 export async function putField(
@@ -90,62 +148,9 @@ export async function takeField(
   return kit.vault.take(kit.storage, placeOf(session, field))
 }
 
-/** The session as a door sees it. */
-export async function viewSession(kit: Kit, session: FlowSessionRow): Promise<FlowSession> {
-  const { id, provider, bucket, flow, state, owner } = session
-  const step = state === 'asking' ? await takeField(kit, session, 'step') : undefined
-  const end = await takeField(kit, session, 'end')
-  const account =
-    state === 'done' && session.accountId
-      ? await kit.storage.get('accounts', { owner, id: session.accountId })
-      : undefined
-  const { failure = null, receipt = null } = end === undefined ? {} : JSON.parse(end.reveal(), reviveAt)
-  return {
-    id,
-    provider,
-    bucket,
-    flow,
-    state,
-    step: step === undefined ? null : readStep(step.reveal()),
-    account: account === undefined ? null : await viewAccount(kit, account),
-    receipt,
-    failure,
-    expiresAt: new Date(session.expiresAt),
-  }
-}
-
-export function answerText(answer: FlowAnswer): string {
-  if ('callback' in answer) return JSON.stringify({ callback: answer.callback.reveal() })
-  return JSON.stringify({
-    fields: Object.fromEntries(
-      Object.entries(answer.fields).map(([name, secret]) => [name, secret.reveal()]),
-    ),
-  })
-}
-
-export function readAnswer(text: string): FlowAnswer {
-  const { callback, fields = {} } = JSON.parse(text) as { callback?: string; fields?: Record<string, string> }
-  return callback === undefined ? { fields: secrets(fields) } : { callback: new Secret(callback) }
-}
-
-export function secrets(fields: Readonly<Record<string, string>>): Record<string, Secret> {
-  return Object.fromEntries(Object.entries(fields).map(([name, text]) => [name, new Secret(text)]))
-}
-
-function readStep(text: string): FlowStep {
-  return JSON.parse(text, (key, value) => {
-    if (key === 'until') return new Date(value)
-    return (key === 'url' || key === 'at') && typeof value === 'string' ? new URL(value) : value
-  }) as FlowStep
-}
-
-function reviveAt(key: string, value: unknown): unknown {
-  return key === 'at' && typeof value === 'string' ? new Date(value) : value
-}
-
-function expired(session: FlowSessionRow) {
-  const hint = session.provider === null ? 'valetkey connect' : `valetkey connect ${session.provider}`
-  return { code: 'flow-expired', detail: 'the sign-in took longer than ten minutes', hint }
+/** What a session is about, for a person and for the record. */
+export function nameOf({ provider, bucket }: FlowSessionRow): string {
+  return provider === null ? 'a pasted key' : formatAddress({ provider, bucket })
 }
 
 /** The generation of a session moves with its holder, its sealed fields stay: they are bound to its id alone. */

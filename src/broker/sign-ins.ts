@@ -3,8 +3,8 @@ import type { FlowContext } from '../model/flow.ts'
 import type { Provider, SignIn } from '../model/provider.ts'
 import type { AccountRow } from '../model/storage.ts'
 import { addressOf } from './accounts.ts'
+import { secrets } from './answers.ts'
 import type { Kit } from './kit.ts'
-import { secrets } from './sessions.ts'
 
 export function findProvider(kit: Kit, name: string): Provider {
   const provider = kit.catalogue.find(name)

@@ -15,9 +15,13 @@ export async function standing(kit: Kit, caller: Caller, target: Target): Promis
 
 /** The owner sees all of their accounts, anybody else those they are bound to. */
 export async function listAccounts(kit: Kit, caller: Caller): Promise<readonly Account[]> {
-  const rows = await kit.storage.list('accounts', { owner: caller.owner }, { orderBy: 'connectedAt' })
-  const living = rows.filter((account) => account.status !== 'revoked')
-  if (isOwner(caller)) return Promise.all(living.map((account) => viewAccount(kit, account)))
-  const bound = new Set((await bindingsOf(kit, caller)).map((binding) => binding.accountId))
-  return Promise.all(living.filter(({ id }) => bound.has(id)).map((account) => viewAccount(kit, account)))
+  const { owner } = caller
+  const bound = isOwner(caller) ? undefined : (await bindingsOf(kit, caller)).map((one) => one.accountId)
+  return kit.storage.transaction('soon', async (rows) => {
+    const shown: Account[] = []
+    for (const account of await rows.list('accounts', { owner }, { orderBy: 'connectedAt' }))
+      if (account.status !== 'revoked' && (bound?.includes(account.id) ?? true))
+        shown.push(await viewAccount(kit, rows, account))
+    return shown
+  })
 }

@@ -21,23 +21,23 @@ describe('the paths', () => {
     expect(pathsOf(linux)).toEqual({
       config: '/home/ada/.config/valetkey',
       state: '/home/ada/.local/share/valetkey',
-      run: '/tmp/valetkey-1000',
+      run: expect.stringMatching(/^\/tmp\/valetkey-1000\/[0-9a-f]{12}$/),
       vaultFile: '/home/ada/.local/share/valetkey/vault.db',
       keyFolder: '/home/ada/.config/valetkey/keys',
       configFile: '/home/ada/.config/valetkey/config.json',
       anchorFile: '/home/ada/.config/valetkey/keys/anchor',
       providersFolder: '/home/ada/.config/valetkey/providers',
-      socket: '/tmp/valetkey-1000/valetkey.sock',
+      socket: expect.stringMatching(/^\/tmp\/valetkey-1000\/[0-9a-f]{12}\/valetkey\.sock$/),
     })
     expect(pathsOf(macos)).toMatchObject({
       config: '/Users/ada/Library/Application Support/valetkey/config',
       state: '/Users/ada/Library/Application Support/valetkey/data',
-      socket: '/var/folders/x/T/valetkey-501/valetkey.sock',
+      socket: expect.stringMatching(/^\/var\/folders\/x\/T\/valetkey-501\/[0-9a-f]{12}\/valetkey\.sock$/),
     })
     expect(pathsOf(windows)).toMatchObject({
       config: 'C:\\Users\\ada\\AppData\\Roaming\\valetkey',
       state: 'C:\\Users\\ada\\AppData\\Local\\valetkey',
-      socket: expect.stringMatching(/^\\\\\.\\pipe\\valetkey-[0-9a-f]{16}$/),
+      socket: expect.stringMatching(/^\\\\\.\\pipe\\valetkey-[0-9a-f]{12}$/),
     })
   })
 
@@ -46,10 +46,14 @@ describe('the paths', () => {
     expect(pathsOf({ ...linux, env })).toMatchObject({
       config: '/c/valetkey',
       state: '/d/valetkey',
-      socket: '/run/user/1000/valetkey/valetkey.sock',
+      socket: expect.stringMatching(/^\/run\/user\/1000\/valetkey\/[0-9a-f]{12}\/valetkey\.sock$/),
     })
     const bad = { XDG_CONFIG_HOME: 'c', XDG_DATA_HOME: '', XDG_RUNTIME_DIR: 'run' }
     expect(pathsOf({ ...linux, env: bad })).toEqual(pathsOf(linux))
+  })
+
+  it('are another broker for another HOME of the same user', () => {
+    expect(pathsOf({ ...linux, home: '/home/other' }).socket).not.toBe(pathsOf(linux).socket)
   })
 
   it('all move with VALETKEY_HOME, which may be relative; an empty one is none', () => {
@@ -114,9 +118,9 @@ describe('the paths', () => {
   it('keep the socket short enough for every system', () => {
     const long = { VALETKEY_HOME: `/${'long/'.repeat(30)}` }
     const short = pathsOf({ ...linux, env: long }).socket
-    expect(short).toMatch(/^\/tmp\/valetkey-1000\/[0-9a-f]{16}\.sock$/)
+    expect(short).toMatch(/^\/tmp\/valetkey-1000\/[0-9a-f]{12}\.sock$/)
     expect(pathsOf({ ...linux, env: { ...long, XDG_RUNTIME_DIR: '/run/user/1000' } }).socket).toMatch(
-      /^\/run\/user\/1000\/valetkey\/[0-9a-f]{16}\.sock$/,
+      /^\/run\/user\/1000\/valetkey\/[0-9a-f]{12}\.sock$/,
     )
     expect(pathsOf({ ...linux, env: { ...long, TMPDIR: `/${'t'.repeat(100)}` } }).socket).toBe(short)
     expect(pathsOf({ ...linux, env: { VALETKEY_HOME: `${long.VALETKEY_HOME}x` } }).socket).not.toBe(short)

@@ -63,7 +63,11 @@ export function pathsOf(here: Whereabouts): Paths {
 function rootsOf(here: Whereabouts): Roots {
   const path = here.platform === 'win32' ? win32 : posix
   const moved = here.env['VALETKEY_HOME']
-  if (!moved) return { ...systemRoots(here), run: runtimeFolder(here) }
+  if (!moved) {
+    const roots = systemRoots(here)
+    // By the vault's own folder: whoever has another HOME meets another broker.
+    return { ...roots, run: path.join(runtimeFolder(here), digest(roots.state)) }
+  }
   const home = path.resolve(moved)
   return { config: path.join(home, 'config'), state: path.join(home, 'data'), run: path.join(home, 'run') }
 }
@@ -117,7 +121,7 @@ function socketOf(here: Whereabouts, folders: Roots): string {
 }
 
 function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
 function appName(app: string): string {

@@ -59,7 +59,7 @@ const steps = { visit, 'enter-code': enterCode, fill, wait, 'hand-over': handOve
   [A in said.FlowStep['ask']]: z.ZodType
 }
 
-export const flowStep = z
+const flowStep = z
   .discriminatedUnion('ask', [steps.visit, steps['enter-code'], steps.fill, steps.wait, steps['hand-over']])
   .openapi('FlowStep')
 

@@ -2,6 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { raiseStage } from './stage.ts'
 
+/** Less than the provider may take over its answer. */
+const PROMPTLY_MS = 10_000
 const LET_THE_BROKER_HEAR_MS = 500
 
 it('ctrl-c while the provider is asked leaves no account, no stack and exit code 130', {
@@ -11,9 +13,12 @@ it('ctrl-c while the provider is asked leaves no account, no stack and exit code
   try {
     const ctrlC = new AbortController()
     const connecting = run('exec valetkey connect openai --key-stdin', `${names['slow-key']}\n`, ctrlC.signal)
-    await slow.asked
+    await Promise.race([slow.asked, connecting])
+    const pressed = Date.now()
     ctrlC.abort()
     expect(await connecting).toEqual({ printed: 'cancelled\n', exit: 130 })
+
+    expect(Date.now() - pressed).toBeLessThan(PROMPTLY_MS)
 
     slow.letGo()
     await pause(LET_THE_BROKER_HEAR_MS)

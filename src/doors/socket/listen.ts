@@ -59,7 +59,7 @@ export async function listenSocket(options: SocketOptions): Promise<SocketListen
 }
 
 /** The owner is whoever runs under the same user as this process. */
-export function ownerAtPeer(socket: Socket): Caller | undefined {
+function ownerAtPeer(socket: Socket): Caller | undefined {
   const peer = peerOf(socket)
   if (peer === undefined || peer.uid !== process.getuid?.()) return undefined
   return { id: THE_PERSON, owner: THE_PERSON, proof: { door: 'socket', ...peer } }

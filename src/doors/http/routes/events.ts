@@ -1,5 +1,6 @@
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming'
 import type { Desk } from '../../../model/words.ts'
+import { event } from '../../../wire/answers.ts'
 import { print } from '../../../wire/print.ts'
 import { problem } from '../../../wire/problem.ts'
 import { type App, createRoute, z } from './route.ts'
@@ -15,7 +16,7 @@ const events = createRoute({
   responses: {
     200: {
       description: 'What changes, as it happens; resumes after Last-Event-ID',
-      content: { 'text/event-stream': { schema: z.string() } },
+      content: { 'text/event-stream': { schema: event } },
     },
   },
 })
@@ -39,9 +40,9 @@ async function tell(
   signal.addEventListener('abort', end)
   try {
     await stream.write(': listening\n\n')
-    for await (const event of happenings) {
+    for await (const told of happenings) {
       if (signal.aborted) return
-      await stream.writeSSE({ id: event.id, event: event.name, data: JSON.stringify(print(event)) })
+      await stream.writeSSE({ id: told.id, event: told.name, data: JSON.stringify(print(told)) })
     }
   } catch (error) {
     await stream.writeSSE({ event: 'problem', data: JSON.stringify(problem(error)) })
