@@ -80,6 +80,7 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
       network: openNetwork({ allow: [...(config.allow ?? []), ...Object.values(config.origins ?? {})] }),
       anchor: fileAnchor(paths.anchorFile),
       home: paths.state,
+      socket: paths.socket,
       version: VERSION,
       ...clock,
     })

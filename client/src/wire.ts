@@ -26,7 +26,7 @@ export async function send(wire: Wire, path: string, init: RequestInit = {}): Pr
       redirect: 'manual',
     })
   } catch (error) {
-    if (init.signal?.aborted) throw error
+    if (init.signal?.aborted || error instanceof ValetkeyError) throw error
     throw new ValetkeyError('broker-gone', 'the running valetkey did not answer', { cause: error })
   }
 }

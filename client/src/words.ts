@@ -65,8 +65,9 @@ export type FlowStep<H extends Hand = AsJson> =
   | {
       readonly ask: 'fill'
       readonly fields: readonly Field[]
-      /** Why it is asked (again), in words. */
+      /** Why it is asked again: in words, and by the code that the refusal would have had. */
       readonly because?: string
+      readonly code?: string
       /** Where the person finds what is asked. */
       readonly at?: H['link']
     }
@@ -236,6 +237,8 @@ export interface VaultStatus<H extends Hand = AsJson> {
   readonly keySource: KeySourceKind
   readonly engine: string
   readonly home: string
+  /** Where the owner's door is, for programs in any language. */
+  readonly socket: string
   readonly pid: number
   readonly version: string
   readonly startedAt: H['time']

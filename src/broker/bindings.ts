@@ -136,7 +136,7 @@ async function writeBinding(
 }
 
 async function viewBinding(kit: Kit, rows: Rows, row: BindingRow, account: AccountRow): Promise<Binding> {
-  const sealed = await kit.vault.take(rows, placeOf(row))
+  const sealed = await unlessTampered(kit.vault.take(rows, placeOf(row)))
   const terms = sealed && (JSON.parse(sealed.reveal()) as Terms)
   if (terms?.caller !== row.caller || terms.accountId !== row.accountId || terms.until !== row.until) {
     throw new ValetkeyError('tampered', `a binding of ${row.caller} was changed outside Valetkey`, {

@@ -15,6 +15,7 @@ export interface House {
   readonly keeper: VaultKeeper
   readonly sources: (told: RekeyRequest) => KeySource
   readonly home: string
+  readonly socket: string
   readonly version: string
   readonly startedAt: Date
 }
@@ -61,7 +62,7 @@ export function keeperDesk(kit: Kit, house: House, caller: Caller): KeeperDesk {
 
 async function status(
   kit: Kit,
-  { keeper, home, version, startedAt }: House,
+  { keeper, home, socket, version, startedAt }: House,
   caller: Caller,
 ): Promise<VaultStatus> {
   const { locked, id } = kit.vault
@@ -71,6 +72,7 @@ async function status(
     keySource: keeper.source,
     engine: kit.storage.engine,
     home,
+    socket,
     pid: process.pid,
     version,
     startedAt,

@@ -197,6 +197,7 @@ describe('the list of leases', () => {
     const left = () => house.inFile((file) => file.prepare('select id from leases').all().length)
     expect(await left()).toBe(2)
     house.clock.pass({ hours: 26 })
+    await house.owner.leases()
     expect(await left()).toBe(0)
   })
 })

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ValetkeyError } from '#client'
+import { type ErrorCode, isErrorCode, ValetkeyError } from '#client'
 import type { Credential, Profile } from '../model/credential.ts'
 import type { Flow, FlowContext, FlowTurn, RevokedPiece } from '../model/flow.ts'
 import type { Destination } from '../model/provider.ts'
@@ -15,16 +15,21 @@ import {
   questions,
   type Values,
   varsOf,
+  type Why,
 } from './key-fields.ts'
 import { liveCheck } from './live-check.ts'
 
 const memorySchema = z.strictObject({
   values: z.record(z.string(), z.string()),
-  because: z.string().optional(),
+  why: z.object({ because: z.string(), code: z.custom<ErrorCode>(isCode) }).optional(),
   mayKeep: z.boolean(),
 })
 
 type Memory = z.infer<typeof memorySchema>
+
+function isCode(code: unknown): boolean {
+  return typeof code === 'string' && isErrorCode(code)
+}
 
 /**
  * A key that a person has: asked for, checked by its form, tried at the provider. It is kept when
@@ -66,12 +71,11 @@ async function settle(context: FlowContext, values: Values, keep: boolean): Prom
   const vars = varsOf(context, values)
   const destination = destinationFor(context, vars)
   if (destination instanceof ValetkeyError)
-    return again(context, without(vars, values), destination.message, false)
+    return again(context, without(vars, values), whyNot(destination), false)
   const odd = misshapen(context, values)
   if (odd !== undefined && !keep && !context.insist) return again(context, values, odd, true)
   const credential = credentialOf(context, values)
-  if (!isWearable(context, credential))
-    return again(context, {}, 'this value cannot be sent in a request', false)
+  if (!isWearable(context, credential)) return again(context, {}, UNSENDABLE, false)
   return prove(context, { values, vars, keep }, destination, credential)
 }
 
@@ -89,11 +93,17 @@ async function prove(
   if (keep || verify === undefined) return done(null, null)
   const finding = await liveCheck(context, verify, destination, credential)
   if (finding.alive) return done(finding.subject, finding.displayName)
-  return context.insist ? done(null, null) : again(context, values, finding.because, true)
+  return context.insist ? done(null, null) : again(context, values, finding.why, true)
 }
 
-function again(context: FlowContext, values: Values, because: string, mayKeep: boolean): FlowTurn {
-  return ask(context, { values, because, mayKeep })
+const UNSENDABLE: Why = { because: 'this value cannot be sent in a request', code: 'key-format' }
+
+function whyNot({ message, code }: ValetkeyError): Why {
+  return { because: message, code }
+}
+
+function again(context: FlowContext, values: Values, why: Why, mayKeep: boolean): FlowTurn {
+  return ask(context, { values, why, mayKeep })
 }
 
 function ask(context: FlowContext, held: Memory): FlowTurn {
@@ -102,7 +112,7 @@ function ask(context: FlowContext, held: Memory): FlowTurn {
     step: {
       ask: 'fill',
       fields: openQuestions(context, held),
-      ...(held.because === undefined ? {} : { because: held.because }),
+      ...held.why,
       ...(at === undefined ? {} : { at: new URL(at) }),
     },
     memory: new Secret(JSON.stringify(held)),

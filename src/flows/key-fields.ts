@@ -1,4 +1,4 @@
-import type { Field } from '#client'
+import type { ErrorCode, Field } from '#client'
 import type { Credential } from '../model/credential.ts'
 import type { FlowContext } from '../model/flow.ts'
 import { fits, type Presentation } from '../model/provider.ts'
@@ -6,10 +6,16 @@ import { Secret } from '../model/secret.ts'
 
 export type Values = Readonly<Record<string, string>>
 
-/** What was filled in so far; `because` says why it is asked again. */
+/** Why something is asked again. */
+export interface Why {
+  readonly because: string
+  readonly code: ErrorCode
+}
+
+/** What was filled in so far, and why it is asked again. */
 export interface Entered {
   readonly values: Values
-  readonly because?: string | undefined
+  readonly why?: Why | undefined
   readonly mayKeep: boolean
 }
 
@@ -41,9 +47,9 @@ export function questions({ provider, signIn }: FlowContext): readonly Field[] {
 }
 
 /** At first what is not known yet; after a refusal everything, where leaving empty means: as before. */
-export function openQuestions(context: FlowContext, { values, because, mayKeep }: Entered): readonly Field[] {
+export function openQuestions(context: FlowContext, { values, why, mayKeep }: Entered): readonly Field[] {
   const all = questions(context)
-  if (because === undefined) return all.filter(({ name }) => !Object.hasOwn(values, name))
+  if (why === undefined) return all.filter(({ name }) => !Object.hasOwn(values, name))
   const open = all.map((field) =>
     Object.hasOwn(values, field.name)
       ? { ...field, optional: true, hint: 'leave it empty to keep what you entered' }
@@ -54,12 +60,13 @@ export function openQuestions(context: FlowContext, { values, because, mayKeep }
 }
 
 /** Says so when a value is not of the declared form. */
-export function misshapen({ provider, signIn }: FlowContext, values: Values): string | undefined {
+export function misshapen({ provider, signIn }: FlowContext, values: Values): Why | undefined {
   const odd = signIn.fields.find(({ name, pattern }) => {
     const value = own(values, name)
     return value !== undefined && pattern !== undefined && !fits(pattern, value)
   })
-  return odd && `this does not look like the ${odd.label} of ${provider.name}`
+  const because = `this does not look like the ${odd?.label} of ${provider.name}`
+  return odd && { because, code: 'key-format' }
 }
 
 /** What a request wears is worn; any other field stays with the broker. */

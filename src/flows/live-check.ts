@@ -3,6 +3,7 @@ import type { Credential } from '../model/credential.ts'
 import type { FlowContext } from '../model/flow.ts'
 import type { Destination, Verification } from '../model/provider.ts'
 import { wear } from '../protocol/presentation.ts'
+import type { Why } from './key-fields.ts'
 
 const CHECK_SECONDS = 20
 const MOST_BYTES = 1024 * 1024
@@ -10,7 +11,7 @@ const MOST_BYTES = 1024 * 1024
 /** What one harmless request showed: the credential is alive, and whose; or why that is not proved. */
 export type Finding =
   | { readonly alive: true; readonly subject: string | null; readonly displayName: string | null }
-  | { readonly alive: false; readonly because: string }
+  | { readonly alive: false; readonly why: Why }
 
 /** Wears the credential on the provider's declared request. What cannot be reached proves nothing. */
 export async function liveCheck(
@@ -28,17 +29,18 @@ export async function liveCheck(
     })
     return await judged(verify, answer)
   } catch (error) {
-    return unproved(troubleInWords(error))
+    return { alive: false, why: whyOf(error) }
   }
 }
 
 async function judged(verify: Verification, answer: Response): Promise<Finding> {
   if (verify.ok.includes(answer.status)) return aliveBy(verify, answer)
   await answer.body?.cancel().catch(() => undefined)
-  if (verify.refused.includes(answer.status)) return unproved('the provider did not accept this key')
-  if (answer.status >= 500) return unproved('the provider has trouble of its own')
-  if (answer.status === 429) return unproved('the provider had too many requests')
-  return unproved(`the provider answered ${answer.status}, which proves nothing about this key`)
+  if (verify.refused.includes(answer.status))
+    return unproved('invalid-credentials', 'the provider did not accept this key')
+  if (answer.status >= 500) return unproved('server-error', 'the provider has trouble of its own')
+  if (answer.status === 429) return unproved('rate-limited', 'the provider had too many requests')
+  return unproved('bad-answer', `the provider answered ${answer.status}, which proves nothing about this key`)
 }
 
 async function aliveBy(verify: Verification, answer: Response): Promise<Finding> {
@@ -49,7 +51,7 @@ async function aliveBy(verify: Verification, answer: Response): Promise<Finding>
   const said = parsed(await textOf(answer))
   const [subject, displayName] = [verify.subject, verify.displayName].map((at) => pointed(said, at))
   if (verify.subject !== undefined && !subject)
-    return unproved('the provider answered without saying whose key it is')
+    return unproved('bad-answer', 'the provider answered without saying whose key it is')
   return { alive: true, subject: subject ?? null, displayName: displayName ?? null }
 }
 
@@ -88,8 +90,8 @@ function pointed(value: unknown, pointer: string | undefined): string | undefine
   return typeof found === 'string' || typeof found === 'number' ? String(found) : undefined
 }
 
-function unproved(because: string): Finding {
-  return { alive: false, because }
+function unproved(code: ErrorCode, because: string): Finding {
+  return { alive: false, why: { code, because } }
 }
 
 const TROUBLE: Partial<Record<ErrorCode, string>> = {
@@ -99,8 +101,9 @@ const TROUBLE: Partial<Record<ErrorCode, string>> = {
   'response-too-large': 'the provider answered something that makes no sense',
 }
 
-function troubleInWords(error: unknown): string {
-  const code = error instanceof ValetkeyError ? error.code : undefined
+function whyOf(error: unknown): Why {
   const late = error instanceof Error && error.name === 'TimeoutError'
-  return TROUBLE[late ? 'answer-timeout' : (code ?? 'network-error')] ?? 'the provider could not be reached'
+  const known = error instanceof ValetkeyError ? error.code : 'network-error'
+  const code = late ? 'answer-timeout' : known
+  return { code, because: TROUBLE[code] ?? 'the provider could not be reached' }
 }

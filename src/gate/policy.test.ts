@@ -171,7 +171,7 @@ describe('what a stranger learns', () => {
       { account: WORK, binding: binding('app:stranger', 'openai', ['lend', 'forward', 'reveal']) },
       { account: undefined, binding: binding('app:stranger', 'github/work', ['lend']) },
     ]
-    expect(absent).toMatchObject({ code: 'not-connected', hint: 'valetkey connect github' })
+    expect(absent).toMatchObject({ code: 'not-connected', hint: 'valetkey connect github/work' })
     for (const standing of standings) {
       expect(judge(stranger, verb, { address: 'github/work' }, standing, NOW)).toEqual(absent)
     }

@@ -92,9 +92,10 @@ function refuse(code: ErrorCode, message: string, hint: string): Refusal {
 }
 
 function notConnected(target: Target): Refusal {
-  const provider = parseAddress(target.address ?? '')?.provider
-  const hint = provider === undefined ? 'valetkey providers' : `valetkey connect ${provider}`
-  return refuse('not-connected', `no account at ${asAsked(target)} for you`, hint)
+  const address = asAsked(target)
+  const isAddress = parseAddress(target.address ?? '') !== undefined
+  const hint = isAddress ? `valetkey connect ${address}` : 'valetkey providers'
+  return refuse('not-connected', `no account at ${address} for you`, hint)
 }
 
 function forwardOnly(target: Target): Refusal {

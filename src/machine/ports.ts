@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 
 /** Ports above 1024 that browsers refuse to open. */
 export const REFUSED_BY_BROWSERS: ReadonlySet<number> = new Set([

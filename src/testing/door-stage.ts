@@ -69,6 +69,7 @@ export async function openDoorStage(): Promise<DoorStage> {
     network: recording(sent),
     anchor: inMemory(),
     home: '/nowhere',
+    socket: '/nowhere/valetkey.sock',
     version: '0.0.0',
     ...clock,
   })

@@ -40,6 +40,7 @@ const fill = z.strictObject({
   ask: z.literal('fill'),
   fields: z.array(field),
   because: z.string().optional(),
+  code: z.string().optional(),
   at: link.optional(),
 }) satisfies Whole<Step<'fill'>>
 

@@ -71,6 +71,7 @@ export const vaultStatus = z
     keySource,
     engine: z.string(),
     home: z.string(),
+    socket: z.string(),
     pid: z.number().int(),
     version: z.string(),
     startedAt: time,

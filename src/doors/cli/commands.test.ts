@@ -22,6 +22,7 @@ const STATUS: VaultStatus = {
   keySource: 'passphrase',
   engine: 'sqlite',
   home: '/home/ada',
+  socket: '/nowhere/valetkey.sock',
   pid: 42,
   version: '0.1.0',
   startedAt: '2027-03-01T11:00:00Z',

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Desk, type Field, type FlowSession, type FlowStep, ValetkeyError } from '#client'
+import { type Desk, type Field, type FlowSession, type FlowStep, isErrorCode, ValetkeyError } from '#client'
 import { openBrowser } from '../../machine/open-browser.ts'
 import { fromFailure, usage } from './failure.ts'
 import type { Stop } from './interrupt.ts'
@@ -106,7 +106,7 @@ function refuseMissing(
   missing: readonly Field[],
   given: Supply | undefined,
 ): void {
-  if (given === undefined && step.because !== undefined) throw notAccepted(command, step, step.because)
+  if (given === undefined && step.because !== undefined) throw notAccepted(command, step)
   const wanted = missing.filter((field) => !field.optional)
   if (wanted.length === 0) return
   const labels = wanted.map((field) => field.label).join(', ')
@@ -116,10 +116,10 @@ function refuseMissing(
   )
 }
 
-function notAccepted(command: string, { fields }: Step<'fill'>, because: string): ValetkeyError {
+function notAccepted(command: string, { fields, because = '', code = '' }: Step<'fill'>): ValetkeyError {
   const mayKeep = fields.some((field) => field.kind === 'confirm')
   const hint = `${command} --key-stdin < another.txt`
-  return new ValetkeyError('invalid-credentials', because, {
+  return new ValetkeyError(isErrorCode(code) ? code : 'invalid-credentials', because, {
     hint: mayKeep ? `${hint}, or add --insist to keep this one unchecked` : hint,
   })
 }

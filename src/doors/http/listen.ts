@@ -1,9 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { ValetkeyError } from '#client'
+import { userOfConnection } from '../../machine/ports.ts'
 import type { HttpDoor } from './door.ts'
 import { canonicalOrigin, guardLoopback } from './guard.ts'
+import { refuse } from './refusals.ts'
 
 /** How long answers under way may take once the door is being closed. */
 const GRACE_MS = 2000
@@ -26,10 +28,11 @@ export async function listenTcp(options: TcpOptions): Promise<Listening> {
   const { door, port, host = '127.0.0.1', guard = guardLoopback } = options
   const closing = new AbortController()
   const listener = getRequestListener(
-    (request, { incoming, outgoing }) => {
-      const local = (incoming as IncomingMessage).socket.localPort ?? 0
+    async (request, { incoming, outgoing }) => {
+      const { socket } = incoming as IncomingMessage
       const abandon = () => void (outgoing as ServerResponse).destroy()
-      return guard(request, local) ?? door.fetch(request, { closing: closing.signal, abandon })
+      const refusal = guard(request, socket.localPort ?? 0) ?? (await refuseOtherUser(socket))
+      return refusal ?? door.fetch(request, { closing: closing.signal, abandon })
     },
     { overrideGlobalObjects: false },
   )
@@ -43,6 +46,24 @@ export async function listenTcp(options: TcpOptions): Promise<Listening> {
       await closed(server)
     },
   }
+}
+
+const judged = new WeakMap<Socket, Promise<boolean>>()
+
+/**
+ * A cookie knows no ports: a browser shows ours to any server of this computer, another user's too.
+ * So the kernel is asked whose the connection is, once, where it tells; root could do as it likes anyway.
+ */
+async function refuseOtherUser(socket: Socket): Promise<Response | undefined> {
+  const ours = judged.get(socket) ?? isOurs(socket)
+  judged.set(socket, ours)
+  if (await ours) return undefined
+  return refuse(new ValetkeyError('not-allowed', 'this port belongs to another user of this computer'))
+}
+
+async function isOurs({ remotePort = 0, localPort = 0 }: Socket): Promise<boolean> {
+  const uid = await userOfConnection(remotePort, localPort)
+  return uid === undefined || uid === 0 || uid === process.getuid?.()
 }
 
 async function bound(server: Server, port: number, host: string): Promise<number> {

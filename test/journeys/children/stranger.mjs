@@ -23,7 +23,7 @@ async function ask({ body, ...where }) {
 
 let told = ''
 for await (const chunk of process.stdin) told += chunk
-/** @type {{ uid?: number, heard: Heard[] }} */
+/** @type {{ uid: number | undefined, heard: Heard[] }} */
 const said = { uid: process.getuid?.(), heard: [] }
 for (const asked of JSON.parse(told)) said.heard.push(await ask(asked))
 process.stdout.write(JSON.stringify(said))

@@ -29,6 +29,16 @@ export const vault: Shape = (command, run) => {
     .action(async () => status(run))
 
   command
+    .command('socket')
+    .description('print where the socket is, for curl and for programs')
+    .addHelpText('after', examples('vault socket', 'vault socket --json'))
+    .action(async () => {
+      const { socket } = await (await run.reach()).keeper.status()
+      if (run.json) await run.terminal.document({ socket })
+      else await run.terminal.answer(socket)
+    })
+
+  command
     .command('lock')
     .description('forget the key until the vault is unlocked')
     .addHelpText('after', examples('vault lock', 'vault lock --json'))
