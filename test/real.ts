@@ -17,14 +17,21 @@ export interface Ran {
   readonly stderr: string
 }
 
+export interface StartOptions {
+  readonly nodeOptions?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  /** What starts it in the end, such as a shell with a limit. */
+  readonly through?: readonly string[]
+}
+
 /** A home of its own, and the real command in it. */
 export interface RealHome {
   readonly home: string
   readonly env: NodeJS.ProcessEnv
   /** Runs the command to its end. */
-  run(args: readonly string[], stdin?: string): Promise<Ran>
+  run(args: readonly string[], stdin?: string, more?: NodeJS.ProcessEnv): Promise<Ran>
   /** Starts the command and leaves it running. */
-  start(args: readonly string[], nodeOptions?: readonly string[]): ChildProcess
+  start(args: readonly string[], more?: StartOptions): ChildProcess
   /** Ends this one as well when the home is closed. */
   own(child: ChildProcess): void
   /** The process that holds the vault and answers at the socket; nothing is started to find out. */
@@ -37,23 +44,23 @@ export interface RealHome {
 
 export async function realHome(config: object = {}, more: NodeJS.ProcessEnv = {}): Promise<RealHome> {
   const home = await mkdtemp(join(tmpdir(), 'valetkey-'))
-  await mkdir(join(home, 'config'), { mode: 0o700 })
-  await writeFile(join(home, 'config', 'config.json'), JSON.stringify(config), { mode: 0o600 })
+  await configure(home, config)
   const { PATH, TMPDIR } = process.env
   const env = { PATH, TMPDIR, NODE_COMPILE_CACHE, HOME: home, VALETKEY_HOME: home, ...more }
   const started: ChildProcess[] = []
 
-  function start(args: readonly string[], nodeOptions: readonly string[] = []): ChildProcess {
-    const words = [...nodeOptions, BIN, ...args]
-    const child = spawn(process.execPath, words, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  function start(args: readonly string[], { nodeOptions = [], env: more, through = [] }: StartOptions = {}) {
+    const words = [...through, process.execPath, ...nodeOptions, BIN, ...args]
+    const [command = '', ...rest] = words
+    const child = spawn(command, rest, { env: { ...env, ...more }, stdio: ['pipe', 'pipe', 'pipe'] })
     // A command that has ended does not read what it is still told.
     child.stdin?.on('error', () => {})
     own(child)
     return child
   }
 
-  async function run(args: readonly string[], stdin = ''): Promise<Ran> {
-    const child = start(args)
+  async function run(args: readonly string[], stdin = '', more: NodeJS.ProcessEnv = {}): Promise<Ran> {
+    const child = start(args, { env: more })
     child.stdin?.end(stdin)
     const [stdout, stderr, code] = await Promise.all([read(child.stdout), read(child.stderr), ended(child)])
     return { code, stdout, stderr }
@@ -82,6 +89,11 @@ export async function realHome(config: object = {}, more: NodeJS.ProcessEnv = {}
   return { home, env, run, start, own, holder, ask, close }
 }
 
+export async function configure(home: string, config: object): Promise<void> {
+  await mkdir(join(home, 'config'), { recursive: true, mode: 0o700 })
+  await writeFile(join(home, 'config', 'config.json'), JSON.stringify(config), { mode: 0o600 })
+}
+
 /** Ends a process with no chance to tidy up, and waits until it is gone. */
 export async function kill(pid: number): Promise<void> {
   try {
@@ -107,7 +119,7 @@ export async function ended(child: ChildProcess): Promise<number | null> {
   if (child.exitCode !== null) return child.exitCode
   if (child.signalCode !== null) return null
   const { promise, resolve } = Promise.withResolvers<number | null>()
-  child.once('close', resolve)
+  child.once('exit', resolve)
   return promise
 }
 

@@ -182,7 +182,7 @@ describe('the code of a link', () => {
 
   it('is good for two minutes', async () => {
     const other = await realHome()
-    const broker = other.start(['serve', '--port', '0'], ['--import', LATE_CLOCK])
+    const broker = other.start(['serve', '--port', '0'], { nodeOptions: ['--import', LATE_CLOCK] })
     let told = ''
     broker.stderr?.on('data', (chunk) => {
       told += chunk

@@ -1,6 +1,6 @@
 import { type Account, formatAddress } from '#client'
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
+import type { Shape } from '../shape.ts'
 import { relative } from '../when.ts'
 
 export const accounts: Shape = (command, run) => {

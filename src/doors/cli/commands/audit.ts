@@ -1,7 +1,7 @@
 import { type AuditEntry, type AuditQuery, type AuditVerb, type AuditVerdict, ValetkeyError } from '#client'
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
 import type { Run } from '../run.ts'
+import type { Shape } from '../shape.ts'
 import { moment, relative } from '../when.ts'
 import { callerOf, oneOf, wholeNumber } from '../words.ts'
 import { confirm } from './confirm.ts'

@@ -1,7 +1,7 @@
 import type { Asks, Binding, May } from '#client'
 import { VERBS_OF_A_BINDING } from '../../../model/gate.ts'
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
+import type { Shape } from '../shape.ts'
 import { moment, relative } from '../when.ts'
 import { callerOf, listOf, oneOf, writtenAddress } from '../words.ts'
 

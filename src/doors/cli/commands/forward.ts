@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import type { ForwardAnswer, ForwardRequest } from '#client'
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
 import { usage } from '../failure.ts'
 import { headersOf } from '../headers.ts'
 import type { Run } from '../run.ts'
+import type { Shape } from '../shape.ts'
 import { writtenAddress } from '../words.ts'
 
 const NEWLINE = 10

@@ -1,7 +1,7 @@
 import type { Lease } from '#client'
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
 import type { Run } from '../run.ts'
+import type { Shape } from '../shape.ts'
 import { relative } from '../when.ts'
 import { refuseUnknownWord } from './group.ts'
 

@@ -1,5 +1,5 @@
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
+import type { Shape } from '../shape.ts'
 import { wholeNumber, writtenAddress } from '../words.ts'
 
 const LONGEST_SECONDS = 31_536_000

@@ -1,6 +1,6 @@
 import { openBrowser } from '../../../machine/open-browser.ts'
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
+import type { Shape } from '../shape.ts'
 
 export const open: Shape = (command, run) => {
   command

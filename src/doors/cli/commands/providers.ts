@@ -1,7 +1,7 @@
 import type { ProviderCard } from '#client'
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
 import type { Run } from '../run.ts'
+import type { Shape } from '../shape.ts'
 import { addressOf, unknownProvider } from '../words.ts'
 
 export const providers: Shape = (command, run) => {

@@ -1,8 +1,8 @@
 import { type Desk, type Lent, ValetkeyError } from '#client'
 import { THE_PERSON } from '../../../model/caller.ts'
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
 import type { Run } from '../run.ts'
+import type { Shape } from '../shape.ts'
 import { moment } from '../when.ts'
 import { writtenAddress } from '../words.ts'
 

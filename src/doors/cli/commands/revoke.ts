@@ -1,5 +1,5 @@
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
+import type { Shape } from '../shape.ts'
 import { writtenAddress } from '../words.ts'
 import { confirm } from './confirm.ts'
 import { printReceipt } from './receipt.ts'

@@ -1,6 +1,6 @@
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
 import type { ServeOptions } from '../hands.ts'
+import type { Shape } from '../shape.ts'
 import { duration } from '../when.ts'
 import { oneOf, wholeNumber } from '../words.ts'
 

@@ -1,5 +1,5 @@
-import type { Shape } from '../contents.ts'
 import { examples } from '../examples.ts'
+import type { Shape } from '../shape.ts'
 
 export const version: Shape = (command, run) => {
   command.addHelpText('after', examples('version', 'version --json')).action(async () => {

@@ -1,0 +1,160 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openTestHouse, refusal, type TestHouse } from '../../test/house.ts'
+import { type Issue, PRACTICE, tokenFlow } from '../../test/practice.ts'
+import { apiKeyFlow } from '../flows/api-key.ts'
+import type { Flow } from '../model/flow.ts'
+import { Secret } from '../model/secret.ts'
+import { canary } from '../testing/canary.ts'
+
+const key = canary('standing')
+
+let house: TestHouse
+let issue: Issue
+let flow: Flow
+
+beforeEach(async () => {
+  const made = tokenFlow()
+  issue = made.issue
+  flow = { ...made.flow }
+  house = await openTestHouse({ flows: [apiKeyFlow, flow], providers: [PRACTICE] })
+  await house.owner.connect({ provider: 'practice' })
+})
+
+afterEach(() => house.close())
+
+const account = async () => (await house.owner.accounts())[0]
+/** Every byte that lies in the vault's folder. */
+async function onDisk(): Promise<Buffer> {
+  const folder = dirname(house.vaultFile)
+  return house.meanwhile(async () => {
+    const files = (await readdir(folder)).map((name) => readFile(join(folder, name)))
+    return Buffer.concat(await Promise.all(files))
+  })
+}
+const sealedOf = (record: string) =>
+  house.inFile((file) =>
+    file
+      .prepare('select field, bytes from sealed where record = ?')
+      .all(record)
+      .map(({ field, bytes }) => ({ field: String(field), bytes: Buffer.from(bytes as Uint8Array) })),
+  )
+
+describe('revoking', () => {
+  it('ends the credential at its provider, then here, and says which pieces died', async () => {
+    const { id } = (await account()) ?? {}
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:other', address: 'practice', may: ['lend'] })
+    await house.as('app:reports').lend({ address: 'practice' })
+    await house.owner.lend({ address: 'practice' })
+    expect(await house.owner.revoke('practice')).toEqual({
+      accountId: id,
+      address: 'practice',
+      at: house.clock.now(),
+      lines: [{ what: 'access token', died: true, how: 'ended at the provider' }],
+      leasesEnded: 2,
+      bindingsEnded: 2,
+    })
+    expect(issue.ended).toEqual([issue.token])
+    expect(await house.owner.accounts()).toEqual([])
+    expect(await house.owner.bindings()).toEqual([])
+    expect(await house.owner.leases()).toEqual([])
+    for (const desk of [house.owner, house.as('app:reports')])
+      expect(await refusal(desk.lend({ address: 'practice' }))).toMatchObject({ code: 'not-connected' })
+    const [entry] = await house.owner.audit({ verb: 'revoke' })
+    expect(entry).toMatchObject({ outcome: 'done', detail: '1 of 1 died at the provider' })
+  })
+
+  it('counts the leases that it ended, not those that were over', async () => {
+    await house.owner.lend({ address: 'practice' })
+    house.clock.pass({ hours: 2 })
+    await house.owner.reconnect('practice')
+    await house.owner.lend({ address: 'practice' })
+    expect(await house.owner.revoke('practice')).toMatchObject({ leasesEnded: 1 })
+  })
+
+  it('says where a person ends what nobody else can', async () => {
+    const fields = { key: new Secret(key) }
+    await house.owner.connect({ provider: 'key', vars: { host: 'api.example.com' }, fields })
+    const { lines } = await house.owner.revoke('key')
+    expect(lines).toEqual([{ what: 'API key', died: false, how: 'only you can end it, at Any API key' }])
+  })
+
+  it('leaves nothing of it in the vault, sealed or not', async () => {
+    const { id = '' } = (await account()) ?? {}
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    const sealed = await sealedOf(id)
+    expect(sealed.map(({ field }) => field).toSorted()).toEqual([
+      'kept:refreshToken',
+      'outline',
+      'worn:accessToken',
+    ])
+    const before = await onDisk()
+    for (const { bytes } of sealed) expect(before.includes(bytes)).toBe(true)
+    await house.owner.revoke('practice')
+    expect(await sealedOf(id)).toEqual([])
+    const after = await onDisk()
+    for (const { bytes } of sealed) expect(after.includes(bytes)).toBe(false)
+  })
+
+  it('leaves nothing in the file even before the house is closed', async () => {
+    const { id = '' } = (await account()) ?? {}
+    const sealed = await sealedOf(id)
+    await house.owner.revoke('practice')
+    const folder = dirname(house.vaultFile)
+    for (const name of await readdir(folder)) {
+      const bytes = await readFile(join(folder, name))
+      for (const { bytes: secret } of sealed) expect(bytes.includes(secret)).toBe(false)
+    }
+  })
+
+  it('is done here even when the provider cannot be asked', async () => {
+    const trouble = canary('trouble')
+    flow.revoke = () => Promise.reject(new Error(trouble))
+    const { lines } = await house.owner.revoke('practice')
+    expect(lines).toEqual([{ what: 'credential', died: false, how: 'the provider could not be asked' }])
+    expect(await house.owner.accounts()).toEqual([])
+  })
+
+  it('is done even when the credential does not open any more', async () => {
+    await house.inFile((file) => file.exec('update sealed set bytes = zeroblob(60)'))
+    const { lines } = await house.owner.revoke('practice')
+    expect(lines).toEqual([{ what: 'credential', died: false, how: 'it could not be read any more' }])
+    expect(await house.owner.accounts()).toEqual([])
+  })
+
+  it('is done even when the provider is no longer known here', async () => {
+    await house.inFile((file) => file.exec("update accounts set flow = 'forgotten'"))
+    const { lines } = await house.owner.revoke('practice')
+    expect(lines).toEqual([{ what: 'credential', died: false, how: 'this build knows no way to end it' }])
+  })
+
+  it('is done once', async () => {
+    const ends = await Promise.allSettled([house.owner.revoke('practice'), house.owner.revoke('practice')])
+    expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    expect(await refusal(house.owner.revoke('practice'))).toMatchObject({ code: 'not-connected' })
+  })
+
+  it('does not end what was put in its place while the provider was asked', async () => {
+    const asked = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    flow.revoke = async () => {
+      asked.resolve()
+      await goOn.promise
+      return []
+    }
+    const revoked = refusal(house.owner.revoke('practice'))
+    await asked.promise
+    await house.owner.reconnect('practice')
+    goOn.resolve()
+    expect(await revoked).toMatchObject({ code: 'conflict' })
+    expect((await house.owner.lend({ address: 'practice' })).token.reveal()).toBe(issue.token)
+  })
+
+  it('is for the owner alone', async () => {
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend', 'forward', 'reveal'] })
+    expect(await refusal(house.as('app:reports').revoke('practice'))).toMatchObject({ code: 'not-allowed' })
+    expect(await house.owner.accounts()).toHaveLength(1)
+  })
+})
