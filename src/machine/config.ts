@@ -1,12 +1,7 @@
 import { z } from 'zod'
 import { ValetkeyError } from '#client'
 import { readOwn } from './files.ts'
-
-/** Ports above 1024 that browsers refuse to open. */
-const REFUSED_BY_BROWSERS: ReadonlySet<number> = new Set([
-  1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697,
-  10080,
-])
+import { REFUSED_BY_BROWSERS } from './ports.ts'
 
 const origin = z.string().refine(isOrigin, 'is not an origin such as http://127.0.0.1:8080')
 const opened = z.string().refine(isHost, 'is not a host, or host:port')
