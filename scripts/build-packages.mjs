@@ -30,7 +30,7 @@ export async function buildValetkey() {
   writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), licencesOf(modules))
   writeFileSync(join(dist, 'catalogue.json'), JSON.stringify(providerFiles()))
   cpSync(join(root, 'src/providers/provider.schema.json'), join(dist, 'provider.schema.json'))
-  cpSync(join(root, 'src/doors/http/page'), join(dist, 'page'), { recursive: true })
+  cpSync(join(root, 'src/doors/http/page'), join(dist, 'page'), { recursive: true, filter: isAsset })
   await buildTypes(Object.values(ENTRANCES), join(dist, 'types'))
 }
 
@@ -59,6 +59,11 @@ async function bundle() {
     if (imports.includes('bin.js')) throw new Error(`${fileName} stands on bin.js`)
   }
   return chunks.flatMap(({ moduleIds }) => moduleIds)
+}
+
+/** @param {string} path */
+function isAsset(path) {
+  return !/(?:\.test\.[jt]s|tsconfig\.json)$/.test(path)
 }
 
 function providerFiles() {

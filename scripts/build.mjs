@@ -2,5 +2,10 @@ import { prepare } from './prepare.mjs'
 
 prepare()
 const { buildClient, buildValetkey } = await import('./build-packages.mjs')
-await buildClient()
-if (!process.argv.includes('client')) await buildValetkey()
+try {
+  await buildClient()
+  if (!process.argv.includes('client')) await buildValetkey()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}

@@ -17,6 +17,7 @@ import { run } from './run.mjs'
 const steps = [
   { name: 'types', check: () => tool('tsc', '--project', '.') },
   { name: 'types of the client', check: () => tool('tsc', '--project', 'client') },
+  { name: 'types of the page', check: () => tool('tsc', '--project', 'src/doors/http/page') },
   { name: 'lint', check: () => tool('biome', 'ci', '--error-on-warnings', '--colors=off') },
   { name: 'nothing unused', check: () => tool('knip') },
   { name: 'tests', check: tests },

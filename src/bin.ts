@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url'
 import { isErrorCode, ValetkeyError } from '#client'
 import type { ReachOptions, ServeOptions } from './doors/cli/hands.ts'
 import { runCli } from './doors/cli/main.ts'
+import { claim } from './machine/claim.ts'
+import { diskTrouble } from './machine/disk-trouble.ts'
 import { privateFolder } from './machine/folders.ts'
 import { harden } from './machine/harden.ts'
 import { openBrowser } from './machine/open-browser.ts'
 import { wherePaths } from './open.ts'
-import { deskOver, running, type Way } from './reach.ts'
+import { deskOver, enduring, running, type Way } from './reach.ts'
 import { type Serving, serve } from './serve.ts'
 import { VERSION } from './version.ts'
 
@@ -19,6 +21,7 @@ const { argv, env, stdin, stdout, stderr } = process
 const where = { env }
 
 const START_MS = 15_000
+const AGAIN_MS = 30
 const LEAVE_AFTER_MINUTES = 15
 const IDLE_CHECK_MS = 1000
 
@@ -40,31 +43,54 @@ process.exitCode = await runCli({
 
 /** The broker that runs, or one that is started for this and leaves when nobody needs it any more. */
 async function reach({ as }: ReachOptions = {}) {
-  const { fetch } = (await running(where)) ?? (await startBroker())
-  return deskOver(fetch, as)
+  return deskOver(enduring(runningOrStarted), as)
 }
 
-async function startBroker(): Promise<Way> {
+/** Of many commands that find nobody, one starts a broker and the others wait for it. */
+async function runningOrStarted(): Promise<Way> {
   const { run } = wherePaths(where)
-  await privateFolder(run)
-  const log = join(run, 'broker.log')
+  let failure: ValetkeyError | undefined
+  for (const end = Date.now() + START_MS; Date.now() < end; await pause(AGAIN_MS)) {
+    const way = await running(where)
+    if (way !== undefined) return way
+    await privateFolder(run)
+    const done = await claim(join(run, 'starting'))
+    if (done === undefined) continue
+    try {
+      const started = await startBroker(join(run, 'broker.log'))
+      if (!(started instanceof ValetkeyError)) return started
+      failure = started
+    } finally {
+      await done()
+    }
+    // Whoever holds the vault is about to listen, or to leave it.
+    if (failure.code !== 'held') break
+  }
+  throw failure ?? notStarted()
+}
+
+/** Its socket as soon as it answers, or why it has ended. */
+async function startBroker(log: string): Promise<Way | ValetkeyError> {
   const words = ['serve', '--no-page', '--leave-after', `${LEAVE_AFTER_MINUTES}m`]
   const child = spawn(process.execPath, [...process.execArgv, fileURLToPath(import.meta.url), ...words], {
     detached: true,
-    stdio: ['ignore', 'ignore', openSync(log, 'w', 0o600)],
+    stdio: ['ignore', 'ignore', written(log)],
   })
   child.unref()
-  for (const end = Date.now() + START_MS; Date.now() < end; await pause(20)) {
+  for (const end = Date.now() + START_MS; Date.now() < end; await pause(AGAIN_MS)) {
     const way = await running(where)
     if (way !== undefined) return way
-    // One that found the vault held has left the socket to whoever was faster.
-    if (child.exitCode !== null && !(await heldIn(log))) throw await failureIn(log)
+    if (child.exitCode !== null || child.signalCode !== null) break
   }
-  throw await failureIn(log)
+  return failureIn(log)
 }
 
-async function heldIn(log: string): Promise<boolean> {
-  return (await failureIn(log)).code === 'held'
+function written(log: string): number {
+  try {
+    return openSync(log, 'w', 0o600)
+  } catch (error) {
+    throw diskTrouble(error, log)
+  }
 }
 
 /** The broker that could not start said why in its last lines, as any command does. */
@@ -72,9 +98,12 @@ async function failureIn(log: string): Promise<ValetkeyError> {
   const said = await readFile(log, 'utf8').catch(() => '')
   const [, code = '', message = ''] = /^! ([a-z-]+): (.*)$/m.exec(said) ?? []
   const [, hint] = /^ {2}hint: (.*)$/m.exec(said) ?? []
-  if (!isErrorCode(code))
-    return new ValetkeyError('broker-gone', 'valetkey could not be started', { hint: 'valetkey serve' })
+  if (!isErrorCode(code)) return notStarted()
   return new ValetkeyError(code, message, hint === undefined ? {} : { hint })
+}
+
+function notStarted(): ValetkeyError {
+  return new ValetkeyError('broker-gone', 'valetkey could not be started', { hint: 'valetkey serve' })
 }
 
 /** Runs the broker in this process until a signal comes, or until nobody asked for so long. */

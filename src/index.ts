@@ -66,10 +66,11 @@ async function tell(
   listener: (event: ValetkeyEvent) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  let after: string | undefined
+  // From this moment on, whichever broker is asked and however long the way to it takes.
+  let after = `${Date.now()}-0`
   for (; !signal.aborted; await pause(LISTEN_AGAIN_MS, undefined, { signal }).catch(() => {})) {
     try {
-      for await (const event of desk.events(after === undefined ? { signal } : { after, signal })) {
+      for await (const event of desk.events({ after, signal })) {
         after = event.id
         if (event.name === name) listener(event)
       }

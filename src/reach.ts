@@ -46,18 +46,27 @@ function own(serving: Serving): Way {
 
 /**
  * A fetch that outlives the broker it speaks to: when nobody answers any more the way is looked for
- * again, and the request is sent there if none of it had left.
+ * again, once for all who noticed, and the request is sent there if none of it had left.
  */
 export function enduring(find: () => Promise<Way>): Fetch {
-  let way = find()
+  let way: Promise<Way> | undefined
+
+  function instead(of?: Promise<Way>): Promise<Way> {
+    if (way === undefined || way === of) way = find()
+    return way
+  }
+
   return async (url, init) => {
-    const { fetch } = await way.catch(() => (way = find()))
+    let tried = way ?? instead()
+    const { fetch } = await tried.catch(() => {
+      tried = instead(tried)
+      return tried
+    })
     try {
       return await fetch(url, init)
     } catch (error) {
       if (!nobodyThere(error)) throw error
-      way = find()
-      return (await way).fetch(url, init)
+      return (await instead(tried)).fetch(url, init)
     }
   }
 }

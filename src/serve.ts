@@ -18,6 +18,9 @@ export interface Serving {
   close(): Promise<void>
 }
 
+/** What goes on after its first byte, for as long as somebody listens. Everything else is answered in one piece. */
+const STREAMS = /^\/(forward\/|api\/events$)/
+
 /** Where the Connection Center's files lie: beside this file once built, in their own room in a clone. */
 const PAGE = new URL(import.meta.url.endsWith('.ts') ? './doors/http/page/' : './page/', import.meta.url)
 
@@ -44,11 +47,16 @@ export async function serve(where: Where, port?: number): Promise<Serving> {
   const counted = {
     async fetch(request: Request, env: Parameters<typeof door.fetch>[1]) {
       underWay += 1
-      try {
-        return await door.fetch(request, env)
-      } finally {
+      const over = () => {
         underWay -= 1
         lastAsked = Date.now()
+      }
+      try {
+        const answer = await door.fetch(request, env)
+        return STREAMS.test(new URL(request.url).pathname) ? tellingEnd(answer, over) : whole(answer, over)
+      } catch (error) {
+        over()
+        throw error
       }
     },
   }
@@ -63,8 +71,7 @@ export async function serve(where: Where, port?: number): Promise<Serving> {
   }
 
   async function close(): Promise<void> {
-    await (await page)?.close()
-    await socket.close()
+    await Promise.all([socket.close(), (await page)?.close()])
     await broker.close()
   }
 
@@ -79,4 +86,32 @@ export async function serve(where: Where, port?: number): Promise<Serving> {
     idleMs: () => (underWay > 0 ? 0 : Date.now() - lastAsked),
     close,
   }
+}
+
+/** The same answer; says when it was read to its end, or when nobody reads it any more. */
+function tellingEnd(answer: Response, over: () => void): Response {
+  if (answer.body === null) return whole(answer, over)
+  const reader = answer.body.getReader()
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read()
+        if (!done) return controller.enqueue(value)
+        controller.close()
+      } catch (error) {
+        controller.error(error)
+      }
+      over()
+    },
+    cancel(reason) {
+      over()
+      return reader.cancel(reason)
+    },
+  })
+  return new Response(body, answer)
+}
+
+function whole(answer: Response, over: () => void): Response {
+  over()
+  return answer
 }

@@ -2,7 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { BASE, deskOver, running } from '../src/reach.ts'
 
 export const BIN = fileURLToPath(new URL('../bin/valetkey.mjs', import.meta.url))
 
@@ -19,7 +21,13 @@ export interface RealHome {
   /** Runs the command to its end. */
   run(args: readonly string[], stdin?: string): Promise<Ran>
   /** Starts the command and leaves it running. */
-  start(args: readonly string[]): ChildProcess
+  start(args: readonly string[], nodeOptions?: readonly string[]): ChildProcess
+  /** Ends this one as well when the home is closed. */
+  own(child: ChildProcess): void
+  /** The process that holds the vault and answers at the socket; nothing is started to find out. */
+  holder(): Promise<number | undefined>
+  /** A request of the owner at the socket. */
+  ask(path: string, init?: RequestInit): Promise<Response>
   /** Ends whatever still runs in this home. */
   close(): Promise<void>
 }
@@ -32,9 +40,12 @@ export async function realHome(config: object = {}, more: NodeJS.ProcessEnv = {}
   const env = { PATH, TMPDIR, HOME: home, VALETKEY_HOME: home, ...more }
   const started: ChildProcess[] = []
 
-  function start(args: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [BIN, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] })
-    started.push(child)
+  function start(args: readonly string[], nodeOptions: readonly string[] = []): ChildProcess {
+    const words = [...nodeOptions, BIN, ...args]
+    const child = spawn(process.execPath, words, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+    // A command that has ended does not read what it is still told.
+    child.stdin?.on('error', () => {})
+    own(child)
     return child
   }
 
@@ -45,27 +56,54 @@ export async function realHome(config: object = {}, more: NodeJS.ProcessEnv = {}
     return { code, stdout, stderr }
   }
 
+  async function holder(): Promise<number | undefined> {
+    const way = await running({ env })
+    return way && (await deskOver(way.fetch).keeper.status()).pid
+  }
+
+  async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+    const way = await running({ env })
+    if (way === undefined) throw new Error('no broker runs in this home')
+    const headers = { 'content-type': 'application/json', 'valetkey-request': '1', ...init.headers }
+    return await way.fetch(new URL(path, BASE), { ...init, headers })
+  }
+
   async function close(): Promise<void> {
-    const { stdout } = await run(['vault', 'status', '--json']).catch(() => ({ stdout: '' }))
-    const { pid } = JSON.parse(stdout || '{}') as { pid?: number }
-    if (pid !== undefined) kill(pid)
+    const pid = await holder().catch(() => undefined)
+    if (pid !== undefined) await kill(pid)
     for (const child of started) if (child.exitCode === null) child.kill('SIGKILL')
     await rm(home, { recursive: true, force: true, maxRetries: 5 })
   }
 
-  return { home, env, run, start, close }
+  const own = (child: ChildProcess) => void started.push(child)
+  return { home, env, run, start, own, holder, ask, close }
 }
 
-function kill(pid: number): void {
+/** Ends a process with no chance to tidy up, and waits until it is gone. */
+export async function kill(pid: number): Promise<void> {
   try {
     process.kill(pid, 'SIGKILL')
+    for (;;) {
+      process.kill(pid, 0)
+      await pause(5)
+    }
   } catch {
-    // It has ended by itself.
+    // There is no such process any more.
   }
+}
+
+/** Looks again and again until there is something to see. */
+export async function until<T>(look: () => T | Promise<T>, seconds = 20): Promise<NonNullable<T>> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(20)) {
+    const seen = await look()
+    if (seen !== undefined && seen !== null && seen !== false) return seen
+  }
+  throw new Error(`it did not come about in ${seconds} seconds: ${look}`)
 }
 
 export async function ended(child: ChildProcess): Promise<number | null> {
   if (child.exitCode !== null) return child.exitCode
+  if (child.signalCode !== null) return null
   const { promise, resolve } = Promise.withResolvers<number | null>()
   child.once('close', resolve)
   return promise

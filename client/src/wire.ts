@@ -15,8 +15,9 @@ export interface Wire {
 const REFUSAL_HEADER = 'valetkey-error'
 
 export async function send(wire: Wire, path: string, init: RequestInit = {}): Promise<Response> {
-  const headers = new Headers(wire.headers)
-  for (const [name, value] of new Headers(init.headers)) headers.set(name, value)
+  const headers = new Headers(init.headers)
+  // By these the door knows who asks, so nothing that is only to be forwarded takes their place.
+  for (const [name, value] of new Headers(wire.headers)) headers.set(name, value)
   headers.set('valetkey-request', '1')
   try {
     return await wire.fetch(new URL(path, wire.base), { ...init, headers, redirect: 'manual' })

@@ -3,7 +3,7 @@ import type { OwnerId } from '../model/caller.ts'
 import type { AccountRow, Rows } from '../model/storage.ts'
 import type { Account } from '../model/words.ts'
 import { takeOutline } from './grants.ts'
-import type { Kit } from './kit.ts'
+import { type Kit, unlessTampered } from './kit.ts'
 
 export const ACCOUNT_ID = 'acct-'
 
@@ -30,9 +30,22 @@ export async function findAccount(
   return found.find((account) => account.status !== 'revoked')
 }
 
-/** The account as it is shown. Its name and subject are sealed, its credential stays so. */
-export async function viewAccount(kit: Kit, account: AccountRow, rows: Rows = kit.storage): Promise<Account> {
-  const outline = account.status === 'revoked' ? undefined : await takeOutline(kit, rows, account)
+/** The account as it is shown at this moment; undefined when there never was one. */
+export async function showAccount(kit: Kit, owner: OwnerId, id: string): Promise<Account | undefined> {
+  return kit.storage.transaction('soon', async (rows) => {
+    const account = await rows.get('accounts', { owner, id })
+    return account && viewAccount(kit, rows, account)
+  })
+}
+
+/**
+ * The account as it is shown. Its name and subject are sealed, its credential stays so; where they do
+ * not open any more the account is shown all the same, and says so.
+ */
+export async function viewAccount(kit: Kit, rows: Rows, account: AccountRow): Promise<Account> {
+  const gone = account.status === 'revoked'
+  const outline = gone ? undefined : await unlessTampered(takeOutline(kit, rows, account))
+  const damaged = !gone && outline === undefined
   return {
     id: account.id,
     providerId: account.provider,
@@ -42,10 +55,10 @@ export async function viewAccount(kit: Kit, account: AccountRow, rows: Rows = ki
     bucket: account.bucket,
     subject: outline?.profile.subject ?? null,
     scopes: outline?.scopes ?? [],
-    status: account.status,
-    reason: account.reason,
+    status: damaged ? 'needs-reauth' : account.status,
+    reason: damaged ? 'its credential was changed outside Valetkey' : account.reason,
     warnings: [],
-    forwardOnly: account.standing === 1,
+    forwardOnly: outline?.standing ?? account.standing === 1,
     connectedAt: new Date(account.connectedAt),
     tokenExpiresAt: dateOrNull(account.expiresAt),
     lastUsedAt: dateOrNull(account.lastUsedAt),

@@ -36,7 +36,7 @@ export async function openBroker(parts: BrokerParts): Promise<Broker> {
     catalogue: parts.catalogue,
     flows: new Map(parts.flows.map((flow) => [flow.id, flow])),
     network: parts.network,
-    happenings: openHappenings(now, newId),
+    happenings: openHappenings(now),
     now,
     newId,
     holder: newId(),

@@ -1,14 +1,20 @@
-import { ValetkeyError } from '#client'
+import { formatAddress, ValetkeyError } from '#client'
 import type { Credential, Profile } from '../model/credential.ts'
 import { Secret } from '../model/secret.ts'
 import type { AccountRow, Rows } from '../model/storage.ts'
 import type { Place } from '../model/vault.ts'
-import type { Kit } from './kit.ts'
+import { type Kit, notConnected, unlessTampered } from './kit.ts'
 
 /** The sealed half of an account: what was issued, and what is known of it. */
 export interface Grant {
   readonly credential: Credential
   readonly profile: Profile
+}
+
+/** An account with its grant; without one where that does not open any more. */
+export interface Holding {
+  readonly account: AccountRow
+  readonly grant: Grant | undefined
 }
 
 /** What is written beside the secrets, in one sealed field, so that none can be added or dropped unnoticed. */
@@ -33,7 +39,30 @@ export async function putGrant(kit: Kit, rows: Rows, account: AccountRow, grant:
     await kit.vault.put(rows, place(account, `kept:${name}`), secret)
 }
 
-export async function takeGrant(kit: Kit, rows: Rows, account: AccountRow): Promise<Grant> {
+/** As they stand together at this moment: either may have been replaced or ended since the gate. */
+export async function takeHolding(
+  kit: Kit,
+  { owner, id }: Pick<AccountRow, 'owner' | 'id'>,
+): Promise<Holding> {
+  return kit.storage.transaction('soon', async (rows) => {
+    const account = await rows.get('accounts', { owner, id })
+    if (account === undefined || account.status === 'revoked')
+      throw notConnected(account === undefined ? id : formatAddress(account))
+    return { account, grant: await unlessTampered(takeGrant(kit, rows, account)) }
+  })
+}
+
+/** The same for whoever has no use for an account without its grant. */
+export async function takeWhole(kit: Kit, of: AccountRow): Promise<Grant & { account: AccountRow }> {
+  const { account, grant } = await takeHolding(kit, of)
+  if (grant !== undefined) return { account, ...grant }
+  const address = formatAddress(account)
+  throw new ValetkeyError('tampered', `the credential of ${address} was changed outside Valetkey`, {
+    hint: `valetkey reconnect ${address}`,
+  })
+}
+
+async function takeGrant(kit: Kit, rows: Rows, account: AccountRow): Promise<Grant> {
   const outline = await takeOutline(kit, rows, account)
   const { worn, kept, profile, expiresAt, ...rest } = outline
   return {
@@ -49,19 +78,20 @@ export async function takeGrant(kit: Kit, rows: Rows, account: AccountRow): Prom
 
 /** What may be shown of a grant, without opening any of its secrets. */
 export async function takeOutline(kit: Kit, rows: Rows, account: AccountRow): Promise<Outline> {
-  const sealed = await kit.vault.take(rows, place(account, 'outline'))
-  if (sealed === undefined) throw missing(account)
+  const sealed = await takeField(kit, rows, account, 'outline')
   return JSON.parse(sealed.reveal()) as Outline
 }
 
 async function takeFields(kit: Kit, rows: Rows, account: AccountRow, kind: string, names: readonly string[]) {
   const fields: Record<string, Secret> = {}
-  for (const name of names) {
-    const secret = await kit.vault.take(rows, place(account, `${kind}:${name}`))
-    if (secret === undefined) throw missing(account)
-    fields[name] = secret
-  }
+  for (const name of names) fields[name] = await takeField(kit, rows, account, `${kind}:${name}`)
   return fields
+}
+
+async function takeField(kit: Kit, rows: Rows, account: AccountRow, field: string): Promise<Secret> {
+  const secret = await kit.vault.take(rows, place(account, field))
+  if (secret !== undefined) return secret
+  throw new ValetkeyError('tampered', `the credential of ${account.provider} is missing from the vault`)
 }
 
 function outlineOf({ credential, profile }: Grant): Outline {
@@ -80,10 +110,4 @@ function outlineOf({ credential, profile }: Grant): Outline {
 function place(account: AccountRow, field: string): Place {
   const { owner, id: record, generation, provider: about } = account
   return { owner, record, field, generation, about }
-}
-
-function missing(account: AccountRow): ValetkeyError {
-  return new ValetkeyError('tampered', `the credential of ${account.provider} is missing from the vault`, {
-    hint: `valetkey reconnect ${account.provider}`,
-  })
 }

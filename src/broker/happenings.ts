@@ -1,51 +1,52 @@
-import type { EventName } from '#client'
-import type { OwnerId } from '../model/caller.ts'
+import type { EventName, EventQuery } from '#client'
+import { type Caller, isOwner, type OwnerId } from '../model/caller.ts'
 import type { Account, ValetkeyEvent } from '../model/words.ts'
 
 const REMEMBERED = 1000
 
 interface Happening {
   readonly owner: OwnerId
+  /** Who was bound to the account when it happened. */
+  readonly bound: readonly string[]
+  readonly number: number
   readonly event: ValetkeyEvent
 }
 
 /** What changed, told to whoever listens at the time or comes back soon after. */
 export interface Happenings {
-  tell(owner: OwnerId, name: EventName, account: Account): void
-  listen(owner: OwnerId, query: { after?: string; signal?: AbortSignal }): AsyncIterable<ValetkeyEvent>
+  /** Besides the owner only those hear of it who may know of the account. */
+  tell(owner: OwnerId, name: EventName, account: Account, bound: readonly string[]): void
+  listen(caller: Caller, query: EventQuery): AsyncIterable<ValetkeyEvent>
+  forget(owner: OwnerId): void
 }
 
 export function openHappenings(now: () => Date, newId: () => string): Happenings {
-  const past: Happening[] = []
+  let past: readonly Happening[] = []
   const listeners = new Set<() => void>()
-  const run = newId().slice(0, 8)
+  const run = newId()
   let told = 0
 
-  function tell(owner: OwnerId, name: EventName, account: Account): void {
+  function tell(owner: OwnerId, name: EventName, account: Account, bound: readonly string[]): void {
     told += 1
-    past.push({ owner, event: { id: `${run}-${told}`, name, at: now(), account } })
-    if (past.length > REMEMBERED) past.shift()
+    const event = { id: `${run}.${told}`, name, at: now(), account }
+    past = [...past, { owner, bound, number: told, event }].slice(-REMEMBERED)
     for (const wake of listeners) wake()
   }
 
-  async function* listen(
-    owner: OwnerId,
-    { after, signal }: { after?: string; signal?: AbortSignal },
-  ): AsyncGenerator<ValetkeyEvent> {
+  async function* listen(caller: Caller, { after, signal }: EventQuery): AsyncGenerator<ValetkeyEvent> {
     let seen = after === undefined ? told : numberOf(after)
     while (signal?.aborted !== true) {
-      for (const { owner: whose, event } of past.filter((one) => numberOf(one.event.id) > seen)) {
-        seen = numberOf(event.id)
-        if (whose === owner) yield event
-      }
+      const news = past.filter(({ number }) => number > seen)
+      seen = told
+      for (const { event } of news.filter((one) => concerns(one, caller))) yield event
       if (seen >= told) await woken(signal)
     }
   }
 
   /** An id of an earlier run says nothing here, so its holder is told all that is remembered. */
   function numberOf(id: string): number {
-    const [of, number] = id.split('-')
-    return of === run ? Math.min(Number(number) || 0, told) : 0
+    const [of, number] = [id.slice(0, run.length + 1), id.slice(run.length + 1)]
+    return of === `${run}.` ? Math.min(Number(number) || 0, told) : 0
   }
 
   async function woken(signal: AbortSignal | undefined): Promise<void> {
@@ -58,5 +59,13 @@ export function openHappenings(now: () => Date, newId: () => string): Happenings
     signal?.removeEventListener('abort', wake)
   }
 
-  return { tell, listen }
+  function forget(owner: OwnerId): void {
+    past = past.filter((one) => one.owner !== owner)
+  }
+
+  return { tell, listen, forget }
+}
+
+function concerns({ owner, bound }: Happening, caller: Caller): boolean {
+  return owner === caller.owner && (isOwner(caller) || bound.includes(caller.id))
 }

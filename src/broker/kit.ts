@@ -40,7 +40,19 @@ export async function behind<R>(
 /** The account that a passage through the gate was about. */
 export function accountOf(passage: Passage, address: string): AccountRow {
   if (passage.account !== undefined) return passage.account
-  throw new ValetkeyError('not-connected', `no account at ${address}`, {
+  throw notConnected(address)
+}
+
+export function notConnected(address: string): ValetkeyError {
+  return new ValetkeyError('not-connected', `no account at ${address}`, {
     hint: `valetkey connect ${address}`,
+  })
+}
+
+/** Nothing in the place of what was changed from outside, for whoever can do without it. */
+export async function unlessTampered<R>(opening: Promise<R>): Promise<R | undefined> {
+  return opening.catch((error: unknown) => {
+    if (error instanceof ValetkeyError && error.code === 'tampered') return undefined
+    throw error
   })
 }

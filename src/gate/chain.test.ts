@@ -173,7 +173,7 @@ describe('how it is written', () => {
     await chain.append(entry('lend'))
     await until(() => asked.includes('sync'))
     // The promise is 50 ms; the rest is for a busy machine.
-    expect(performance.now() - before).toBeLessThan(150)
+    expect(performance.now() - before).toBeLessThan(300)
     await wait(120)
     expect(asked).toEqual(['transaction soon', 'sync'])
   })
@@ -247,14 +247,16 @@ describe('the anchor', () => {
   })
 
   it('is written at most once a second, and at the pause', async () => {
-    const until = Date.now() + 1500
-    while (Date.now() < until) {
+    const start = Date.now()
+    while (Date.now() < start + 1500) {
       await chain.append(entry('lend'))
       await wait(20)
     }
-    expect(anchor.writes).toBe(2)
+    const { writes } = anchor
+    expect(writes).toBeGreaterThanOrEqual(2)
+    expect(writes).toBeLessThanOrEqual(1 + Math.floor((Date.now() - start) / 1000))
     await chain.pause()
-    expect(anchor.writes).toBe(3)
+    expect(anchor.writes).toBe(writes + 1)
   })
 
   it('never runs ahead of what is synced', async () => {
@@ -316,6 +318,7 @@ describe('an older copy that was put back', () => {
 
   const forgeries: readonly Way[] = [
     ['a line was put in at the end', () => forge(), 'entry 6 was changed'],
+    ['the time of a line after the anchor was changed', moveTime, 'entry 6 was changed'],
     ['an unreadable line was put in at the end', () => forge('person:nobody'), 'entry 6 was changed'],
   ]
 
@@ -584,6 +587,27 @@ async function forge(owner: OwnerId = THE_PERSON): Promise<void> {
   const keyId = owner === THE_PERSON ? last.keyId : 'no such key'
   const forged = { ...last, owner, keyId, seq: 6 }
   await disk.insert('audit', [{ ...forged, hash: hashOf(last.hash, forged) }])
+}
+
+/** An entry that no anchor vouches for yet, as after a crash, with another time and a right hash. */
+async function moveTime(): Promise<void> {
+  const anchored = await anchor.read()
+  await chain.resume()
+  await chain.append(entry('bind'))
+  await chain.pause()
+  anchor.put(anchored)
+  const [fifth, sixth] = await disk.list(
+    'audit',
+    { owner: EVERY_OWNER, seq: { atLeast: 5 } },
+    { orderBy: 'seq' },
+  )
+  if (fifth === undefined || sixth === undefined) throw new Error('there is no entry 6')
+  const moved = { ...sixth, at: sixth.at + 1 }
+  await disk.update(
+    'audit',
+    { owner: EVERY_OWNER, seq: 6 },
+    { at: moved.at, hash: hashOf(fifth.hash, moved) },
+  )
 }
 
 /** The last entry again, as another house would have written it. */

@@ -7,7 +7,8 @@ import type { Place } from '../model/vault.ts'
 //
 // `sealed` is the whole entry as canonical JSON (keys in alphabetical order, no blanks, time in
 // milliseconds since 1970), sealed for the place (owner, record "audit", field seq, generation 0).
-// It repeats seq, owner and at, so these cannot be changed without the owner's key either.
+// Its place authenticates seq and owner, and it repeats the time, so none of these can be changed
+// without the owner's key.
 //
 // `hash` is SHA-256 over: the hash before | seq | owner | at | key id | sealed. Each part is
 // preceded by its length in 4 bytes; seq and at are 8 bytes; the high byte comes first.

@@ -4,7 +4,7 @@ import { EVERY_OWNER, type ListOptions, type Rows, type TableName, type Tables }
 import type { AnyTables } from './schema.ts'
 
 /** Where an engine differs, it states so. */
-export interface RowFacts {
+interface RowFacts {
   /** How many values one statement may carry. */
   readonly valuesPerStatement: number
   /** What an error of this engine means; undefined for one that is not the engine's. */

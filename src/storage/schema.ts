@@ -4,7 +4,7 @@ import { ValetkeyError } from '#client'
 import type { TableName, Tables } from '../model/storage.ts'
 
 /** How an engine's SQL differs from another's where a table is made. */
-export interface ColumnFacts {
+interface ColumnFacts {
   readonly bytes: 'blob' | 'bytea'
 }
 

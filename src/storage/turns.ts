@@ -8,7 +8,7 @@ interface Hold {
   over: boolean
 }
 
-export interface Turns {
+interface Turns {
   /** One at a time, in the order of arrival. */
   take<R>(work: () => Promise<R>): Promise<R>
   /** The same, for work which may itself (by mistake) ask for a turn and would wait for itself. */

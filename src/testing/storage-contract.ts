@@ -1,5 +1,6 @@
+import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, it } from 'vitest'
 import { ValetkeyError } from '#client'
 import type { OwnerId } from '../model/caller.ts'
 import {
@@ -9,12 +10,7 @@ import {
   type SealedRow,
   type Storage,
 } from '../model/storage.ts'
-
-/** One promise of `Rows` and `Storage`, and what shows that it is kept; it throws when it is not. */
-export interface StoragePromise {
-  readonly promise: string
-  readonly keep: (storage: Storage) => Promise<void>
-}
+import { type Check, tell } from './check.ts'
 
 /** What an engine can show besides; what is left out is skipped, and the skip says why. */
 export interface StorageFacts {
@@ -84,130 +80,130 @@ async function dueAt(storage: Storage, ...times: (number | null)[]): Promise<Acc
   return rows
 }
 
-const promises: Record<string, StoragePromise['keep']> = {
+const PROMISES: Record<string, (storage: Storage) => Promise<void>> = {
   'gives back what was put in, null, bytes and large numbers included': async (storage) => {
     const mine = account({ expiresAt: 9_007_199_254_740_991, reason: 'it’s "quoted"; drop table' })
     const bytes = sealed()
     await storage.insert('accounts', [mine])
     await storage.insert('sealed', [bytes])
-    expect(await storage.get('accounts', { owner: ADA, id: mine.id })).toStrictEqual(mine)
+    assert.deepEqual(await storage.get('accounts', { owner: ADA, id: mine.id }), mine)
     const found = await storage.get('sealed', { owner: ADA, record: bytes.record })
-    expect(found?.bytes).toBeInstanceOf(Uint8Array)
-    expect({ ...found, bytes: Uint8Array.from(found?.bytes ?? []) }).toStrictEqual(bytes)
+    assert.ok(found?.bytes instanceof Uint8Array)
+    assert.deepEqual({ ...found, bytes: Uint8Array.from(found?.bytes ?? []) }, bytes)
   },
 
   'finds nothing where there is nothing': async (storage) => {
-    expect(await storage.get('accounts', { owner: ADA })).toBeUndefined()
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toEqual([])
-    expect(await storage.update('accounts', { owner: ADA }, { generation: 2 })).toBe(0)
-    expect(await storage.remove('accounts', { owner: ADA })).toBe(0)
+    assert.equal(await storage.get('accounts', { owner: ADA }), undefined)
+    assert.deepEqual(await storage.list('accounts', { owner: EVERY_OWNER }), [])
+    assert.equal(await storage.update('accounts', { owner: ADA }, { generation: 2 }), 0)
+    assert.equal(await storage.remove('accounts', { owner: ADA }), 0)
   },
 
   'never shows one owner the rows of another': async (storage) => {
     const [hers, his] = [account(), account({ owner: BOB })]
     await storage.insert('accounts', [hers, his])
-    expect(ids(await storage.list('accounts', { owner: ADA }))).toEqual([hers.id])
-    expect(await storage.get('accounts', { owner: ADA, id: his.id })).toBeUndefined()
-    expect(await storage.list('accounts', { owner: ADA, id: { oneOf: [his.id] } })).toEqual([])
+    assert.deepEqual(ids(await storage.list('accounts', { owner: ADA })), [hers.id])
+    assert.equal(await storage.get('accounts', { owner: ADA, id: his.id }), undefined)
+    assert.deepEqual(await storage.list('accounts', { owner: ADA, id: { oneOf: [his.id] } }), [])
   },
 
   'never changes or removes the rows of another owner': async (storage) => {
     const his = account({ owner: BOB })
     await storage.insert('accounts', [account(), his])
-    expect(await storage.update('accounts', { owner: ADA, id: his.id }, { status: 'revoked' })).toBe(0)
-    expect(await storage.remove('accounts', { owner: ADA, id: his.id })).toBe(0)
-    expect(await storage.remove('accounts', { owner: ADA })).toBe(1)
-    expect(await storage.get('accounts', { owner: BOB, id: his.id })).toStrictEqual(his)
+    assert.equal(await storage.update('accounts', { owner: ADA, id: his.id }, { status: 'revoked' }), 0)
+    assert.equal(await storage.remove('accounts', { owner: ADA, id: his.id }), 0)
+    assert.equal(await storage.remove('accounts', { owner: ADA }), 1)
+    assert.deepEqual(await storage.get('accounts', { owner: BOB, id: his.id }), his)
   },
 
   'crosses owners only when that is said': async (storage) => {
     await storage.insert('accounts', [account(), account({ owner: BOB })])
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toHaveLength(2)
+    assert.equal((await storage.list('accounts', { owner: EVERY_OWNER })).length, 2)
     const nobody = {} as { owner: OwnerId }
-    expect(await codeOf(storage.list('accounts', nobody))).toBe('internal-error')
-    expect(await codeOf(storage.remove('accounts', nobody))).toBe('internal-error')
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toHaveLength(2)
+    assert.equal(await codeOf(storage.list('accounts', nobody)), 'internal-error')
+    assert.equal(await codeOf(storage.remove('accounts', nobody)), 'internal-error')
+    assert.equal((await storage.list('accounts', { owner: EVERY_OWNER })).length, 2)
   },
 
   'refuses a condition that says nothing, instead of widening the question': async (storage) => {
     await storage.insert('accounts', [account()])
     const unknown = { owner: ADA, id: undefined } as unknown as { owner: OwnerId; id: string }
-    expect(await codeOf(storage.remove('accounts', unknown))).toBe('internal-error')
-    expect(await codeOf(storage.remove('accounts', { owner: ADA, dueAt: {} }))).toBe('internal-error')
-    expect(await codeOf(storage.update('accounts', { owner: ADA }, {}))).toBe('internal-error')
-    expect(await storage.list('accounts', { owner: ADA })).toHaveLength(1)
+    assert.equal(await codeOf(storage.remove('accounts', unknown)), 'internal-error')
+    assert.equal(await codeOf(storage.remove('accounts', { owner: ADA, dueAt: {} })), 'internal-error')
+    assert.equal(await codeOf(storage.update('accounts', { owner: ADA }, {})), 'internal-error')
+    assert.equal((await storage.list('accounts', { owner: ADA })).length, 1)
   },
 
   'finds what is null by null': async (storage) => {
     const [none, one] = await dueAt(storage, null, 5)
-    expect(ids(await storage.list('accounts', { owner: ADA, dueAt: null }))).toEqual([none?.id])
-    expect(ids(await storage.list('accounts', { owner: ADA, dueAt: 5 }))).toEqual([one?.id])
+    assert.deepEqual(ids(await storage.list('accounts', { owner: ADA, dueAt: null })), [none?.id])
+    assert.deepEqual(ids(await storage.list('accounts', { owner: ADA, dueAt: 5 })), [one?.id])
   },
 
   'finds by before and by at least, and never what is null': async (storage) => {
     const [, early, middle, late] = await dueAt(storage, null, 1, 2, 3)
     const due = async (test: object) =>
       new Set(ids(await storage.list('accounts', { owner: ADA, dueAt: test })))
-    expect(await due({ before: 2 })).toEqual(new Set([early?.id]))
-    expect(await due({ atLeast: 2 })).toEqual(new Set([middle?.id, late?.id]))
-    expect(await due({ atLeast: 2, before: 3 })).toEqual(new Set([middle?.id]))
+    assert.deepEqual(await due({ before: 2 }), new Set([early?.id]))
+    assert.deepEqual(await due({ atLeast: 2 }), new Set([middle?.id, late?.id]))
+    assert.deepEqual(await due({ atLeast: 2, before: 3 }), new Set([middle?.id]))
   },
 
   'finds one of several, and nothing of none': async (storage) => {
     const [none, one] = await dueAt(storage, null, 1, 2)
     const list = async (values: (number | null)[]) =>
       new Set(ids(await storage.list('accounts', { owner: ADA, dueAt: { oneOf: values } })))
-    expect(await list([1, 7])).toEqual(new Set([one?.id]))
-    expect(await list([1, null])).toEqual(new Set([one?.id, none?.id]))
-    expect(await list([])).toEqual(new Set())
+    assert.deepEqual(await list([1, 7]), new Set([one?.id]))
+    assert.deepEqual(await list([1, null]), new Set([one?.id, none?.id]))
+    assert.deepEqual(await list([]), new Set())
   },
 
   'lists in order, both ways, null at the end': async (storage) => {
     const [none, two, one] = await dueAt(storage, null, 2, 1)
     const order = async (descending: boolean) =>
       ids(await storage.list('accounts', { owner: ADA }, { orderBy: 'dueAt', descending }))
-    expect(await order(false)).toEqual([one?.id, two?.id, none?.id])
-    expect(await order(true)).toEqual([two?.id, one?.id, none?.id])
+    assert.deepEqual(await order(false), [one?.id, two?.id, none?.id])
+    assert.deepEqual(await order(true), [two?.id, one?.id, none?.id])
   },
 
   'lists no more than was asked for': async (storage) => {
     const [three, one, two] = await dueAt(storage, 3, 1, 2)
     const first = (limit: number) => storage.list('accounts', { owner: ADA }, { orderBy: 'dueAt', limit })
-    expect(ids(await first(2))).toEqual([one?.id, two?.id])
-    expect(ids(await first(9))).toEqual([one?.id, two?.id, three?.id])
-    expect(await first(0)).toEqual([])
+    assert.deepEqual(ids(await first(2)), [one?.id, two?.id])
+    assert.deepEqual(ids(await first(9)), [one?.id, two?.id, three?.id])
+    assert.deepEqual(await first(0), [])
   },
 
   'refuses a row that is already there, and then writes none': async (storage) => {
     const first = account()
     await storage.insert('accounts', [first])
     const more = [account(), account({ id: first.id }), account()]
-    expect(await codeOf(storage.insert('accounts', more))).toBe('conflict')
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toStrictEqual([first])
+    assert.equal(await codeOf(storage.insert('accounts', more)), 'conflict')
+    assert.deepEqual(await storage.list('accounts', { owner: EVERY_OWNER }), [first])
   },
 
   'writes none of very many rows when the last one conflicts': async (storage) => {
     const many = Array.from({ length: 9_000 }, (_, seq) => entry(seq))
-    expect(await codeOf(storage.insert('audit', [...many, entry(0)]))).toBe('conflict')
-    expect(await storage.list('audit', { owner: EVERY_OWNER }, { limit: 1 })).toEqual([])
+    assert.equal(await codeOf(storage.insert('audit', [...many, entry(0)])), 'conflict')
+    assert.deepEqual(await storage.list('audit', { owner: EVERY_OWNER }, { limit: 1 }), [])
     await storage.insert('audit', many)
     const [last] = await storage.list('audit', { owner: ADA }, { orderBy: 'seq', descending: true, limit: 1 })
-    expect(last?.seq).toBe(8_999)
-    expect(await storage.remove('audit', { owner: ADA, seq: { before: 8_999 } })).toBe(8_999)
+    assert.equal(last?.seq, 8_999)
+    assert.equal(await storage.remove('audit', { owner: ADA, seq: { before: 8_999 } }), 8_999)
   },
 
   'takes an insert of no rows as done': async (storage) => {
     await storage.insert('accounts', [])
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toEqual([])
+    assert.deepEqual(await storage.list('accounts', { owner: EVERY_OWNER }), [])
   },
 
   'keeps one living account at an address, and any number of revoked ones': async (storage) => {
     const place = { provider: 'github', bucket: 'work' }
     const old = account({ ...place, status: 'revoked' })
     await storage.insert('accounts', [old, account({ ...place, status: 'revoked' }), account(place)])
-    expect(await codeOf(storage.insert('accounts', [account(place)]))).toBe('conflict')
+    assert.equal(await codeOf(storage.insert('accounts', [account(place)])), 'conflict')
     const revived = storage.update('accounts', { owner: ADA, id: old.id }, { status: 'connected' })
-    expect(await codeOf(revived)).toBe('conflict')
+    assert.equal(await codeOf(revived), 'conflict')
     await storage.insert('accounts', [account({ ...place, owner: BOB })])
   },
 
@@ -217,17 +213,17 @@ const promises: Record<string, StoragePromise['keep']> = {
     const write = (reason: string) =>
       storage.update('accounts', { owner: ADA, id, generation: 1 }, { generation: 2, reason })
     const changed = await Promise.all([write('first'), write('second')])
-    expect(changed.toSorted()).toEqual([0, 1])
+    assert.deepEqual(changed.toSorted(), [0, 1])
     const row = await storage.get('accounts', { owner: ADA, id })
-    expect(row?.reason).toBe(changed[0] === 1 ? 'first' : 'second')
+    assert.equal(row?.reason, changed[0] === 1 ? 'first' : 'second')
   },
 
   'changes only what is asked for, and says how much': async (storage) => {
     const [one, two] = await dueAt(storage, 1, 2)
-    expect(await storage.update('accounts', { owner: ADA, dueAt: { atLeast: 2 } }, { dueAt: null })).toBe(1)
-    expect(await storage.get('accounts', { owner: ADA, id: one?.id ?? '' })).toStrictEqual(one)
+    assert.equal(await storage.update('accounts', { owner: ADA, dueAt: { atLeast: 2 } }, { dueAt: null }), 1)
+    assert.deepEqual(await storage.get('accounts', { owner: ADA, id: one?.id ?? '' }), one)
     const changed = await storage.get('accounts', { owner: ADA, id: two?.id ?? '' })
-    expect(changed).toStrictEqual({ ...two, dueAt: null })
+    assert.deepEqual(changed, { ...two, dueAt: null })
   },
 
   'keeps what a transaction wrote, and hands back what its work gave': async (storage) => {
@@ -236,8 +232,8 @@ const promises: Record<string, StoragePromise['keep']> = {
       await rows.insert('accounts', [row])
       return await rows.get('accounts', { owner: ADA, id: row.id })
     })
-    expect(seen).toStrictEqual(row)
-    expect(await storage.get('accounts', { owner: ADA, id: row.id })).toStrictEqual(row)
+    assert.deepEqual(seen, row)
+    assert.deepEqual(await storage.get('accounts', { owner: ADA, id: row.id }), row)
   },
 
   'leaves nothing of a transaction that failed, and goes on': async (storage) => {
@@ -250,13 +246,13 @@ const promises: Record<string, StoragePromise['keep']> = {
         await rows.remove('accounts', { owner: ADA, id: kept.id })
         throw failure
       })
-      await expect(failed).rejects.toBe(failure)
+      await assert.rejects(failed, (error) => error === failure)
     }
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toStrictEqual([kept])
+    assert.deepEqual(await storage.list('accounts', { owner: EVERY_OWNER }), [kept])
     const conflicted = storage.transaction('synced', (rows) => rows.insert('accounts', [account(), kept]))
-    expect(await codeOf(conflicted)).toBe('conflict')
+    assert.equal(await codeOf(conflicted), 'conflict')
     await storage.transaction('synced', (rows) => rows.insert('accounts', [account()]))
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toHaveLength(2)
+    assert.equal((await storage.list('accounts', { owner: EVERY_OWNER })).length, 2)
   },
 
   'keeps everybody else out of a transaction under way': async (storage) => {
@@ -269,10 +265,10 @@ const promises: Record<string, StoragePromise['keep']> = {
     })
     const seen = storage.list('accounts', { owner: EVERY_OWNER })
     others = Promise.all([seen, storage.insert('accounts', [plain])])
-    await expect(failed).rejects.toThrow('of the work')
+    await assert.rejects(failed, { message: 'of the work' })
     await others
-    for (const row of await seen) expect(row.id).toBe(plain.id)
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toStrictEqual([plain])
+    for (const row of await seen) assert.equal(row.id, plain.id)
+    assert.deepEqual(await storage.list('accounts', { owner: EVERY_OWNER }), [plain])
   },
 
   'lets transactions at the same time read and write without losing one': async (storage) => {
@@ -289,7 +285,7 @@ const promises: Record<string, StoragePromise['keep']> = {
     }
     const again = (): Promise<void> => count().catch(again)
     await Promise.all(Array.from({ length: 20 }, again))
-    expect((await storage.get('accounts', { owner: ADA, id: row.id }))?.generation).toBe(20)
+    assert.equal((await storage.get('accounts', { owner: ADA, id: row.id }))?.generation, 20)
   },
 
   'does not stand still when a transaction waits for itself': async (storage) => {
@@ -297,14 +293,14 @@ const promises: Record<string, StoragePromise['keep']> = {
       await storage.list('accounts', { owner: ADA })
       await storage.transaction('soon', (rows) => rows.list('accounts', { owner: ADA }))
     })
-    expect(['done', 'internal-error']).toContain(await codeOf(work))
-    expect(await storage.list('accounts', { owner: ADA })).toEqual([])
+    assert.ok(['done', 'internal-error'].includes(await codeOf(work)))
+    assert.deepEqual(await storage.list('accounts', { owner: ADA }), [])
   },
 
   'refuses the rows of a transaction that is over': async (storage) => {
     const leaked = await storage.transaction('soon', async (rows) => ({ rows }))
-    expect(await codeOf(leaked.rows.insert('accounts', [account()]))).toBe('internal-error')
-    expect(await storage.list('accounts', { owner: EVERY_OWNER })).toEqual([])
+    assert.equal(await codeOf(leaked.rows.insert('accounts', [account()])), 'internal-error')
+    assert.deepEqual(await storage.list('accounts', { owner: EVERY_OWNER }), [])
   },
 
   'syncs when asked, also with nothing to sync': async (storage) => {
@@ -316,46 +312,39 @@ const promises: Record<string, StoragePromise['keep']> = {
   'closes once and for all, after what was under way': async (storage) => {
     const under = storage.insert('accounts', [account()])
     await Promise.all([under, storage.close(), storage.close()])
-    expect(await codeOf(storage.list('accounts', { owner: ADA }))).toBe('internal-error')
+    assert.equal(await codeOf(storage.list('accounts', { owner: ADA })), 'internal-error')
   },
 }
 
-/** Every promise, to be run against an engine, or against a double that breaks one. */
-export const STORAGE_PROMISES: readonly StoragePromise[] = Object.entries(promises).map(
-  ([promise, keep]) => ({ promise, keep }),
-)
-
-async function keeping(open: () => Promise<Storage>, { keep }: StoragePromise): Promise<void> {
-  const storage = await open()
-  try {
-    await keep(storage)
-  } finally {
-    await storage.close()
-  }
+/** Every promise of `Rows` and `Storage`. `open` gives an empty storage each time. */
+export function storageChecks(open: () => Promise<Storage>): readonly Check[] {
+  return Object.entries(PROMISES).map(([name, keep]) => ({
+    name,
+    run: async () => {
+      const storage = await open()
+      await keep(storage).finally(() => storage.close())
+    },
+  }))
 }
 
-/** The promises that a storage does not keep. */
-export async function brokenStoragePromises(open: () => Promise<Storage>): Promise<string[]> {
-  const kept = await Promise.allSettled(STORAGE_PROMISES.map((one) => keeping(open, one)))
-  return STORAGE_PROMISES.filter((_, n) => kept[n]?.status === 'rejected').map(({ promise }) => promise)
+async function comesBack(open: () => Promise<Storage>, reopen: NonNullable<StorageFacts['reopen']>) {
+  const row = account()
+  const first = await open()
+  await first.insert('accounts', [row])
+  await first.transaction('soon', (rows) => rows.insert('sealed', [sealed()]))
+  const second = await reopen(first)
+  assert.deepEqual(await second.list('accounts', { owner: EVERY_OWNER }), [row])
+  assert.equal((await second.list('sealed', { owner: EVERY_OWNER })).length, 1)
+  await second.close()
 }
 
-/** Whatever engine bytes lie in, it keeps these. `open` gives an empty storage each time. */
+/** Whatever engine bytes lie in, it keeps these. */
 export function storageContract(name: string, open: () => Promise<Storage>, facts: StorageFacts = {}): void {
-  describe(`storage: ${name}`, () => {
-    for (const one of STORAGE_PROMISES) it(one.promise, () => keeping(open, one))
-
+  const title = `the storage contract, kept by ${name}`
+  tell(title, storageChecks(open))
+  describe(title, () => {
     const { reopen } = facts
-    const why = reopen === undefined ? ' (skipped: nothing is left when it is closed)' : ''
-    it.skipIf(reopen === undefined)(`has everything again after it was closed${why}`, async () => {
-      const row = account()
-      const first = await open()
-      await first.insert('accounts', [row])
-      await first.transaction('soon', (rows) => rows.insert('sealed', [sealed()]))
-      const second = (await reopen?.(first)) ?? first
-      expect(await second.list('accounts', { owner: EVERY_OWNER })).toStrictEqual([row])
-      expect(await second.list('sealed', { owner: EVERY_OWNER })).toHaveLength(1)
-      await second.close()
-    })
+    if (reopen !== undefined) it('has everything again after it was closed', () => comesBack(open, reopen))
+    else it.skip('has everything again after it was closed (skipped: nothing of it outlives its process)')
   })
 }

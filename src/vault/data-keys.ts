@@ -14,6 +14,9 @@ export const SEALS_PER_KEY = 2 ** 31
  */
 const SEALS_AT_ONCE = 4_096
 
+/** So few left, the next ones are counted already while these are made: nobody ever waits for it. */
+const SEALS_LEFT = 1_024
+
 /** The master keys at hand by their id: one, or two while the vault passes from one to the other. */
 export type Masters = Map<string, HeldKey>
 
@@ -26,7 +29,7 @@ interface Warm extends DataKey {
   left: number
 }
 
-export interface DataKeysKit {
+interface DataKeysKit {
   readonly storage: Storage
   readonly vaultId: string
   readonly masters: Masters
@@ -35,7 +38,7 @@ export interface DataKeysKit {
 }
 
 export interface DataKeys {
-  /** A key to seal one value with. Inside a transaction its `rows` have to be told. */
+  /** A key to seal one value with. Inside a transaction the transaction's rows have to be told. */
   forSealing(owner: OwnerId, rows?: Rows): Promise<DataKey>
   forOpening(owner: OwnerId, id: string, rows?: Rows): Promise<DataKey>
   /** Makes an owner's first key under an id that is known beforehand. */
@@ -74,11 +77,23 @@ function masterOf({ masters }: DataKeysKit, id: string): HeldKey {
   return master
 }
 
-/** The id of the master key that new data keys are wrapped with, as this transaction sees it. */
+/**
+ * The id of the master key that new data keys are wrapped with. The vault's row is written over with
+ * itself, so that in every engine a change of the master key waits for this transaction, or this
+ * transaction notices the change.
+ */
 async function presentMaster(rows: Rows): Promise<string> {
   const vault = await rows.get('vault', { owner: INSTALLATION })
   if (vault === undefined) throw tampered()
-  return vault.masterId
+  const { id, masterId } = vault
+  const held = await rows.update('vault', { owner: INSTALLATION, id, masterId }, { masterId })
+  if (held === 0) throw new ValetkeyError('conflict', 'the vault got a new key at the same moment')
+  return masterId
+}
+
+/** Whoever hands the storage itself is in no transaction; then one is begun here. */
+function isStorage(rows: Rows): boolean {
+  return 'transaction' in rows
 }
 
 export function dataKeys(kit: DataKeysKit): DataKeys {
@@ -138,6 +153,8 @@ export function dataKeys(kit: DataKeysKit): DataKeys {
     const key = warm.get(owner)
     if (key === undefined || key.left === 0) return undefined
     key.left -= 1
+    // Should it fail, whoever finds none left tries again and is told.
+    if (key.left === SEALS_LEFT) warmUpOnce(owner).catch(() => undefined)
     return key
   }
 
@@ -145,7 +162,7 @@ export function dataKeys(kit: DataKeysKit): DataKeys {
     if (kit.masters.size === 0) throw locked()
     const counted = fromWarm(owner)
     if (counted !== undefined) return counted
-    if (rows !== undefined) return await reserve(rows, owner, 1)
+    if (rows !== undefined && !isStorage(rows)) return await reserve(rows, owner, 1)
     await warmUpOnce(owner)
     return await forSealing(owner)
   }

@@ -22,7 +22,7 @@ export const kdfSchema = z.strictObject({
   salt: z.string().regex(/^[A-Za-z0-9_-]{22}$/),
 })
 
-export type KdfParameters = z.infer<typeof kdfSchema>
+type KdfParameters = z.infer<typeof kdfSchema>
 
 export function freshParameters(): KdfParameters {
   return { kdf: 'argon2id', ...FLOOR, salt: randomBytes(SALT_LENGTH).toString('base64url') }

@@ -9,7 +9,7 @@ import type { HeldKey } from './held-key.ts'
 /** The known value under the master key: who opens it has the right key, and was told nothing false. */
 const KNOWN = new TextEncoder().encode('valetkey')
 
-export type Standing = Pick<VaultRow, 'id' | 'masterId' | 'keySource' | 'remembered'>
+type Standing = Pick<VaultRow, 'id' | 'masterId' | 'keySource' | 'remembered'>
 
 function place({ id, masterId, keySource, remembered }: Standing): Uint8Array {
   return associated(LABELS.check, id, masterId, keySource, remembered)

@@ -8,7 +8,7 @@ import type { DataKey, DataKeys } from './data-keys.ts'
 import { associated, KEY_LENGTH, LABELS, openBytes, placeOf, sealBytes, tampered } from './envelope.ts'
 
 /** What the sealer asks of its keeper; `keys` throws `locked` while the vault is. */
-export interface SealerKit {
+interface SealerKit {
   readonly id: () => string
   readonly locked: () => boolean
   readonly keys: () => DataKeys

@@ -278,22 +278,22 @@ describe('data keys', () => {
     }
     const { vault } = await unlockedKeeper()
     const before = await count()
-    await vault.seal(placeAt('x'), new Secret(canary('x')))
-    expect(await count()).toBeGreaterThan(before)
-    const reserved = await count()
-    for (let made = 1; made < reserved - before; made += 1) await vault.seal(placeAt('x'), new Secret('x'))
-    expect(await count()).toBe(reserved)
-    await vault.seal(placeAt('x'), new Secret('x'))
-    expect(await count()).toBeGreaterThan(reserved)
+    for (let made = 1; made <= 10_000; made += 1) {
+      await vault.seal(placeAt('x'), new Secret('x'))
+      if (made % 500 === 1) expect(await count()).toBeGreaterThanOrEqual(before + made)
+    }
+    expect(await storage.list('dataKeys', { owner: ADA })).toHaveLength(1)
   })
 
   it('[security 19.1] are fresh after 2^31 seals, and the old ones still open', async () => {
     const { vault } = await unlockedKeeper()
     const secret = canary('first')
-    await vault.put(storage, placeAt('first'), new Secret(secret))
+    // Through a transaction seals are counted one by one.
+    const put = (record: string, value: string) =>
+      storage.transaction('synced', (rows) => vault.put(rows, placeAt(record), new Secret(value)))
+    await put('first', secret)
     await storage.update('dataKeys', { owner: ADA }, { seals: SEALS_PER_KEY - 1 })
-    for (const record of ['last', 'next'])
-      await vault.put(storage, placeAt(record), new Secret(canary(record)))
+    for (const record of ['last', 'next']) await put(record, canary(record))
     const keyOf = async (record: string) => (await storage.get('sealed', { owner: ADA, record }))?.keyId
     expect(await keyOf('last')).toBe(await keyOf('first'))
     expect(await keyOf('next')).not.toBe(await keyOf('first'))

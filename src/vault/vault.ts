@@ -1,5 +1,4 @@
-import type { KeySourceKind } from '#client'
-import { ValetkeyError } from '#client'
+import { type KeySourceKind, ValetkeyError } from '#client'
 import { INSTALLATION, type OwnerId } from '../model/caller.ts'
 import type { Secret } from '../model/secret.ts'
 import type { Rows, Storage, VaultRow } from '../model/storage.ts'
@@ -142,9 +141,8 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
     }
   }
 
-  async function unlock(passphrase?: Secret): Promise<void> {
+  async function unlock(before: number, passphrase?: Secret): Promise<void> {
     if (unlocked !== undefined) return
-    const before = locks
     row = await standingRow(storage)
     const opened = row === undefined ? await found(passphrase) : await unlockStanding(row, passphrase)
     if (locks === before) unlocked = opened
@@ -211,7 +209,10 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
     get source() {
       return row?.keySource ?? kit.preferred
     },
-    unlock: (passphrase) => inTurn(() => unlock(passphrase)),
+    unlock: (passphrase) => {
+      const before = locks
+      return inTurn(() => unlock(before, passphrase))
+    },
     lock,
     rekey: (source) => inTurn(() => rekey(source)),
     eraseOwner,

@@ -19,22 +19,30 @@ export interface Outcome {
 export interface Stage {
   /** The names a script may use, and what they stand for here. */
   readonly names: Readonly<Record<string, string>>
-  /** Runs a line as a shell does, with the real program on the path. */
-  run(command: string, input: string): Promise<Outcome>
+  /** Runs a line as a shell does, with the real program on the path. The signal is ctrl-c. */
+  run(command: string, input: string, signal?: AbortSignal): Promise<Outcome>
+  /** The provider takes its time over the slow key: when it was asked, and how it is let go on. */
+  readonly slow: { readonly asked: Promise<void>; letGo(): void }
   strike(): Promise<void>
 }
 
 /** A new home, a new working folder, and stand-ins for the providers on loopback. */
 export async function raiseStage(): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-'))
-  const keys = { key: openaiKey('first'), 'other-key': openaiKey('second'), 'dead-key': openaiKey('dead') }
+  const keys = {
+    key: openaiKey('first'),
+    'other-key': openaiKey('second'),
+    'dead-key': openaiKey('dead'),
+    'slow-key': openaiKey('slow'),
+  }
   const passphrases = { passphrase: canary('passphrase'), 'other-passphrase': canary('otherpassphrase') }
-  const standIn = await listen([keys.key, keys['other-key']])
+  const standIn = await listen([keys.key, keys['other-key']], keys['slow-key'])
   const origin = `http://127.0.0.1:${standIn.port}`
   const env = await furnish(folder, origin)
   return {
     names: { ...keys, ...passphrases, port: String(standIn.port), home: env.VALETKEY_HOME },
-    run: (command, input) => runLine(folder, env, command, input),
+    run: (command, input, signal) => runLine(folder, env, command, input, signal),
+    slow: standIn.slow,
     async strike() {
       await endBroker(folder, env)
       await standIn.close()
@@ -65,6 +73,7 @@ async function runLine(
   env: NodeJS.ProcessEnv,
   command: string,
   input: string,
+  signal?: AbortSignal,
 ): Promise<Outcome> {
   const printed = join(folder, 'printed.expected-secret')
   const file = await open(printed, 'w', 0o600)
@@ -74,6 +83,7 @@ async function runLine(
       env,
       stdio: ['pipe', file.fd, file.fd],
     })
+    signal?.addEventListener('abort', () => child.kill('SIGINT'), { once: true })
     child.stdin?.on('error', () => {})
     child.stdin?.end(input)
     const exit = await new Promise<number>((resolve, reject) => {
@@ -102,8 +112,15 @@ function signalled(pid: number): boolean {
   }
 }
 
-async function listen(live: readonly string[]) {
-  const server = createServer((request, answer) => answerAs(request, answer, live))
+async function listen(live: readonly string[], slowKey: string) {
+  const [asked, gone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const server = createServer(async (request, answer) => {
+    if (shownIn(request) === slowKey) {
+      asked.resolve()
+      await gone.promise
+    }
+    answerAs(request, answer, [...live, slowKey])
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const close = () =>
@@ -111,20 +128,24 @@ async function listen(live: readonly string[]) {
       server.closeAllConnections()
       server.close(() => resolve())
     })
-  return { port, close }
+  return { port, close, slow: { asked: asked.promise, letGo: () => gone.resolve() } }
+}
+
+function shownIn(request: IncomingMessage): string {
+  return request.headers.authorization?.replace(/^Bearer /, '') ?? ''
 }
 
 /** As much of the providers as the stories need. */
 function answerAs(request: IncomingMessage, answer: ServerResponse, live: readonly string[]): void {
-  const shown = request.headers.authorization?.replace(/^Bearer /, '') ?? ''
   const say = (status: number, body: unknown) => {
     answer.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`)
   }
-  if (!live.includes(shown)) return say(401, { error: 'this key is not known here' })
-  if (request.url === '/v1/models') return say(200, { data: [{ id: 'gpt-5' }] })
-  if (request.url === '/v1/echo') {
-    request.setEncoding('utf8').once('data', (text: string) => say(200, { method: request.method, text }))
-    return
-  }
-  say(404, { error: 'there is nothing here' })
+  if (!live.includes(shownIn(request))) say(401, { error: 'this key is not known here' })
+  else if (request.url === '/v1/models') say(200, { data: [{ id: 'gpt-5' }] })
+  else if (request.url === '/v1/echo') echo(request, (text) => say(200, { method: request.method, text }))
+  else say(404, { error: 'there is nothing here' })
+}
+
+function echo(request: IncomingMessage, say: (text: string) => void): void {
+  request.setEncoding('utf8').once('data', say)
 }

@@ -9,7 +9,7 @@ const ONE_STORY_MS = 120_000
 
 describe('at the terminal, word for word', () => {
   for (const name of scripts) {
-    it(`${name.replace('.txt', '').replaceAll('-', ' ')}`, { timeout: ONE_STORY_MS }, async () => {
+    it.concurrent(`${name.replace('.txt', '').replaceAll('-', ' ')}`, { timeout: ONE_STORY_MS }, async () => {
       const stage = await raiseStage()
       try {
         await playThrough(stage, readFileSync(new URL(name, folder), 'utf8'))

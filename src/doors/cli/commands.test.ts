@@ -208,7 +208,7 @@ describe('bind', () => {
       },
     ])
     expect(stdout).toBe('bind-1\n')
-    expect(stderr).toBe('app:reports may lend, forward github/work, and no longer in 1 h\n')
+    expect(stderr).toBe('app:reports may lend, forward github/work; this ends in 1 h\n')
   })
 
   it('knows who is meant by me', async () => {

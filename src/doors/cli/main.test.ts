@@ -265,6 +265,11 @@ describe('help', () => {
   })
 })
 
+it('opens no page for a lesser caller', async () => {
+  const { exit, stdout } = await play(['open', '--as', 'app:reports'])
+  expect([exit, stdout]).toEqual([4, ''])
+})
+
 it('reaches the broker as the lesser caller that was named', async () => {
   const reached: unknown[] = []
   const desk = { accounts: async () => [] } as never

@@ -1,3 +1,4 @@
+import { ValetkeyError } from '#client'
 import type { CliHands, Environment, Reached, ServeOptions } from './hands.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -45,7 +46,10 @@ export function createRun(
       return reached
     },
     serve: hands.serve,
-    openLink: hands.openLink,
+    async openLink() {
+      if (wishes.as === undefined) return hands.openLink()
+      throw new ValetkeyError('not-allowed', "the page is its owner's alone", { hint: 'leave out --as' })
+    },
     onInterrupt: hands.onInterrupt ?? onSigint,
     leaveWith(code) {
       wishes.exit = code

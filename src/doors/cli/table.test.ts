@@ -21,6 +21,7 @@ describe('columns', () => {
       ['1', 'a long story that does not fit'],
     ]
     expect(table(rows, 20)).toEqual(['id  what', '1   a long story th…'])
+    expect(table([['lease-0123456789', 'what']], 18)).toEqual(['lease-0123456789  what'])
     expect(table(rows)).toEqual(['id  what', '1   a long story that does not fit'])
   })
 })

@@ -32,7 +32,10 @@ export function cut(text: string, width: number): string {
   return kept + ELLIPSIS
 }
 
-/** Lines of aligned columns. The widest columns give way first where the terminal is too narrow. */
+/**
+ * Lines of aligned columns. Where the terminal is too narrow the widest column gives way, but never the
+ * first: that is the name by which a person goes on.
+ */
 export function table(rows: readonly (readonly string[])[], columns = Number.POSITIVE_INFINITY): string[] {
   const cells = rows.map((row) => row.map(plain))
   const widths = narrowed(naturalWidths(cells), columns)
@@ -55,7 +58,7 @@ function narrowed(natural: readonly number[], columns: number): number[] {
   const widths = [...natural]
   const gaps = GAP.length * Math.max(0, widths.length - 1)
   while (widths.reduce((sum, width) => sum + width, gaps) > columns) {
-    const widest = Math.max(...widths)
+    const widest = Math.max(0, ...widths.slice(1))
     if (widest <= NARROWEST) break
     widths[widths.lastIndexOf(widest)] = widest - 1
   }

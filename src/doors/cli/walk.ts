@@ -110,7 +110,10 @@ function refuseMissing(
   const wanted = missing.filter((field) => !field.optional)
   if (wanted.length === 0) return
   const labels = wanted.map((field) => field.label).join(', ')
-  throw usage(`nobody can be asked here, and this is missing: ${labels}`, `${command}${flagsFor(wanted)}`)
+  throw usage(
+    `nobody can be asked here, and this is missing: ${labels}`,
+    `${command}${flagsFor(wanted, given)}`,
+  )
 }
 
 function notAccepted(command: string, { fields }: Step<'fill'>, because: string): ValetkeyError {
@@ -121,17 +124,18 @@ function notAccepted(command: string, { fields }: Step<'fill'>, because: string)
   })
 }
 
-function flagsFor(wanted: readonly Field[]): string {
+function flagsFor(wanted: readonly Field[], given: Supply | undefined): string {
   const open = wanted.filter((field) => field.kind !== 'secret').map(({ name }) => ` --field ${name}=…`)
   const secrets = wanted.filter((field) => field.kind === 'secret').map(({ name }) => `${name}=…`)
   const several = secrets.length > 1 ? ` (one a line: ${secrets.join(', ')})` : ''
-  return open.join('') + (secrets.length > 0 ? ` --key-stdin < key.txt${several}` : '')
+  const piped = secrets.length > 0 || given?.secret !== undefined
+  return open.join('') + (piped ? ` --key-stdin < key.txt${several}` : '')
 }
 
 async function enter({ run, stop }: Walk, field: Field): Promise<string> {
   const { prompts } = run.terminal
   const { label, kind, hint, choices = [], optional = false } = field
-  const message = `${label}${optional ? ' (may stay empty)' : ''}${hint ? `, ${hint}` : ''}`
+  const message = `${label}${optional ? ' (optional)' : ''}${hint ? `: ${hint}` : ''}`
   const question = { message, optional, signal: stop.signal }
   if (kind === 'secret') return prompts.secret(question)
   if (kind === 'choice') return choose(prompts, question, choices)

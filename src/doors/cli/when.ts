@@ -17,9 +17,9 @@ export function relative(at: string | null, now: Date): string {
 }
 
 function inWords(span: number): string {
-  if (span < MINUTE) return `${Math.round(span / SECOND)} s`
-  if (span < HOUR) return `${Math.round(span / MINUTE)} min`
-  if (span < 2 * DAY) return `${Math.round(span / HOUR)} h`
+  if (Math.round(span / SECOND) < 60) return `${Math.round(span / SECOND)} s`
+  if (Math.round(span / MINUTE) < 60) return `${Math.round(span / MINUTE)} min`
+  if (Math.round(span / HOUR) < 48) return `${Math.round(span / HOUR)} h`
   return `${Math.round(span / DAY)} days`
 }
 

@@ -72,6 +72,6 @@ function row({ id, caller, address, may, asks, until }: Binding, now: Date): str
 }
 
 function inWords({ caller, address, may, until }: Binding, now: Date): string {
-  const end = until === null ? '' : `, and no longer ${relative(until, now)}`
+  const end = until === null ? '' : `; this ends ${relative(until, now)}`
   return `${caller} may ${may.join(', ')} ${address}${end}`
 }

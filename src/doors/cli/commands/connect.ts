@@ -145,5 +145,11 @@ async function tell(run: Run, session: FlowSession, verb: string): Promise<void>
 
 function inWords({ providerId: provider, bucket, displayName }: Account): string {
   const address = formatAddress({ provider, bucket })
-  return displayName && displayName !== address ? `${address} as ${displayName}` : address
+  return isJustProvider(displayName, provider) ? address : `${address} as ${displayName}`
+}
+
+/** An account that is not known by a name of its own bears its provider's. */
+function isJustProvider(name: string, provider: string): boolean {
+  const letters = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
+  return letters(name) === letters(provider)
 }

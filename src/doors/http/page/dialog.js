@@ -3,7 +3,7 @@ import { byId, el, fill } from './dom.js'
 
 /** @typedef {import('./dom.js').Child} Child */
 
-/** @typedef {{ show: (...children: Child[]) => void, close: () => void }} Box */
+/** @typedef {{ show: (...children: Child[]) => void, rename: (title: string) => void, close: () => void }} Box */
 
 /**
  * The one dialog. It is closed by its buttons or by Escape; then `left` is told.
@@ -14,8 +14,9 @@ import { byId, el, fill } from './dom.js'
  */
 export function openDialog(title, left = () => {}) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('dialog'))
+  const heading = el('h2', { id: 'dialog-title', tabindex: -1 }, title)
   const content = el('div', { class: 'stack', 'aria-live': 'polite' })
-  fill(dialog, el('div', { class: 'stack' }, el('h2', { id: 'dialog-title', tabindex: -1 }, title), content))
+  fill(dialog, el('div', { class: 'stack' }, heading, content))
   dialog.addEventListener(
     'close',
     () => {
@@ -30,19 +31,18 @@ export function openDialog(title, left = () => {}) {
       fill(content, ...children)
       focusFirst(dialog)
     },
+    rename(title) {
+      heading.textContent = title
+    },
     close: () => dialog.close(),
   }
 }
 
-/** @param {HTMLDialogElement} dialog */
+/** What is to be filled in, else what leads on, else whatever there is. @param {HTMLDialogElement} dialog */
 function focusFirst(dialog) {
-  const first = dialog.querySelector('input, select, .main, button, h2')
+  const found = ['input, select', '.main', 'button', 'h2'].map((wanted) => dialog.querySelector(wanted))
+  const first = found.find((node) => node !== null)
   if (first instanceof HTMLElement) first.focus()
-}
-
-/** @param {...Child} children */
-export function actions(...children) {
-  return el('div', { class: 'actions' }, ...children)
 }
 
 /** @param {unknown} error */

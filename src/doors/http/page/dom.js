@@ -48,7 +48,14 @@ export function byId(id) {
   return found
 }
 
-/** Says something to everybody, also to who does not see. @param {string} text */
+const NOTICE_MS = 6000
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let clearing
+
+/** Says something for a while, also to who does not see. @param {string} text */
 export function announce(text) {
+  clearTimeout(clearing)
   byId('notice').textContent = text
+  clearing = setTimeout(() => byId('notice').replaceChildren(), NOTICE_MS)
 }

@@ -102,16 +102,13 @@ function listenAgain() {
 
 /** @param {boolean | undefined} isLocked undefined when nobody is signed in */
 function session(isLocked) {
-  const leave = el('button', { click: () => then('DELETE', '/api/session', 'Signed out.') }, 'Sign out')
-  const lock = el('button', { click: () => then('POST', '/api/vault/lock', 'Locked.') }, 'Lock')
+  const leave = el('button', { click: () => andShow('DELETE', '/api/session') }, 'Sign out')
+  const lock = el('button', { click: () => andShow('POST', '/api/vault/lock') }, 'Lock')
   fill(byId('session'), isLocked === false && lock, isLocked !== undefined && leave)
 }
 
-/** @param {'POST' | 'DELETE'} method @param {string} address @param {string} said */
-async function then(method, address, said) {
-  await ask(method, address).then(
-    () => announce(said),
-    (error) => announce(error.message),
-  )
+/** @param {'POST' | 'DELETE'} method @param {string} address */
+async function andShow(method, address) {
+  await ask(method, address).catch((error) => announce(error.message))
   await show()
 }

@@ -1,5 +1,5 @@
 import { path } from './api.js'
-import { actions, openDialog } from './dialog.js'
+import { openDialog } from './dialog.js'
 import { el } from './dom.js'
 import { formOf } from './steps.js'
 import { walk } from './walk.js'
@@ -76,11 +76,17 @@ function connect({ id, name, flows }, accounts, refresh) {
   const box = openDialog(title, () => {
     if (chosen !== undefined) begin(chosen)
   })
-  const form = formOf(fields, 'Continue', (values) => {
-    chosen = values
-    box.close()
-  })
-  box.show(form, actions(el('button', { click: box.close }, 'Cancel')))
+  const cancel = el('button', { type: 'button', click: box.close }, 'Cancel')
+  const form = formOf(
+    fields,
+    'Continue',
+    (values) => {
+      chosen = values
+      box.close()
+    },
+    cancel,
+  )
+  box.show(form)
 }
 
 /** @type {Field} */

@@ -1,6 +1,7 @@
 import { ask, path } from './api.js'
-import { actions, openDialog, refusalText } from './dialog.js'
+import { openDialog, refusalText } from './dialog.js'
 import { el } from './dom.js'
+import { actions } from './steps.js'
 import { addressOf } from './words.js'
 
 /** @typedef {import('../../../../client/src/words.ts').Account} Account */
@@ -12,13 +13,18 @@ export function receiptOf({ lines, leasesEnded, bindingsEnded }) {
     el('dt', {}, died ? 'gone' : 'still alive'),
     el('dd', {}, what, el('p', { class: 'quiet small' }, how)),
   ])
-  const ended = `${leasesEnded} leases and ${bindingsEnded} bindings ended with it.`
+  const ended = `${count(leasesEnded, 'lease')} and ${count(bindingsEnded, 'binding')} ended with it.`
   return el(
     'div',
     { class: 'stack' },
     el('dl', { class: 'receipt' }, ...rows),
     el('p', { class: 'quiet' }, ended),
   )
+}
+
+/** @param {number} number @param {string} what */
+function count(number, what) {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
 }
 
 /** Asks first, and shows the receipt. @param {Account} account @param {() => unknown} over */
@@ -30,7 +36,9 @@ export function revoke(account, over) {
     box.show(el('p', { class: 'quiet', role: 'status' }, 'Revoking…'))
     const close = el('button', { class: 'main', click: box.close }, 'Close')
     try {
-      box.show(receiptOf(await ask('DELETE', path`/api/accounts/${account.id}`)), actions(close))
+      const receipt = await ask('DELETE', path`/api/accounts/${account.id}`)
+      box.rename(`${address} is revoked`)
+      box.show(receiptOf(receipt), actions(close))
     } catch (error) {
       box.show(refusalText(error), actions(close))
     }

@@ -3,42 +3,41 @@ import { el, linkOut } from './dom.js'
 /** @typedef {import('../../../../client/src/words.ts').FlowStep} FlowStep */
 /** @typedef {import('../../../../client/src/words.ts').Field} Field */
 /** @typedef {import('../../../../client/src/words.ts').FlowAnswer} FlowAnswer */
-/** @typedef {(answer: FlowAnswer) => void} Answering */
+/** @typedef {{ answer: (answer: FlowAnswer) => void, leave: HTMLElement }} Walking */
 
-/** Shown for every step that there is; one more of them is a type error here. @type {{ [A in FlowStep['ask']]: (step: Extract<FlowStep, { ask: A }>, answer: Answering) => HTMLElement }} */
+/**
+ * Shown for every step that there is; one more of them is a type error here.
+ *
+ * @type {{ [A in FlowStep['ask']]: (step: Extract<FlowStep, { ask: A }>, walking: Walking) => HTMLElement }}
+ */
 const SHOWN = {
-  visit: ({ url }, answer) =>
-    el(
-      'div',
-      { class: 'stack' },
+  visit: ({ url }, { answer, leave }) =>
+    stack(
       el('p', {}, 'Sign in at the provider, in a new tab. This page notices when you are back.'),
       linkOut(url, 'Continue to the provider', 'button main'),
-      formOf([PASTED], 'Use this address', (values) => answer({ callback: values['callback'] ?? '' })),
+      formOf([PASTED], 'Use this address', ({ callback = '' }) => answer({ callback }), leave),
     ),
 
-  'enter-code': ({ code, at }) =>
-    el(
-      'div',
-      { class: 'stack' },
+  'enter-code': ({ code, at }, { leave }) =>
+    stack(
       el('p', {}, 'Enter this code at the provider:'),
       el('p', { class: 'code' }, code),
       linkOut(at, 'Open the provider’s page', 'button main'),
       waiting('Waiting for you to enter it…'),
+      actions(leave),
     ),
 
-  fill: ({ fields, because, at }, answer) =>
-    el(
-      'div',
-      { class: 'stack' },
+  fill: ({ fields, because, at }, { answer, leave }) =>
+    stack(
       because !== undefined && el('p', { class: 'because', role: 'alert' }, because),
       at !== undefined && el('p', { class: 'small' }, 'You find it at ', linkOut(at, new URL(at).host), '.'),
-      formOf(fields, 'Continue', (values) => answer({ fields: values })),
+      formOf(fields, 'Continue', (values) => answer({ fields: values }), leave),
     ),
 
-  wait: (step) => waiting(step.for),
+  wait: (step, { leave }) => stack(waiting(step.for), actions(leave)),
 
-  'hand-over': ({ because }) =>
-    el('div', { class: 'stack' }, el('p', {}, because), waiting('Waiting for you to go on in the browser…')),
+  'hand-over': ({ because }, { leave }) =>
+    stack(el('p', {}, because), waiting('Waiting for you to go on in the browser…'), actions(leave)),
 }
 
 /** @type {Field} */
@@ -48,10 +47,20 @@ const PASTED = {
   kind: 'text',
 }
 
-/** @param {FlowStep} step @param {Answering} answer */
-export function showStep(step, answer) {
-  const shown = /** @type {(step: FlowStep, answer: Answering) => HTMLElement} */ (SHOWN[step.ask])
-  return shown(step, answer)
+/** @param {FlowStep} step @param {Walking} walking */
+export function showStep(step, walking) {
+  const shown = /** @type {(step: FlowStep, walking: Walking) => HTMLElement} */ (SHOWN[step.ask])
+  return shown(step, walking)
+}
+
+/** @param {...import('./dom.js').Child} children */
+function stack(...children) {
+  return el('div', { class: 'stack' }, ...children)
+}
+
+/** @param {...import('./dom.js').Child} children */
+export function actions(...children) {
+  return el('div', { class: 'actions' }, ...children)
 }
 
 /** @param {string} text */
@@ -63,10 +72,11 @@ function waiting(text) {
  * @param {readonly Field[]} fields
  * @param {string} label
  * @param {(values: Record<string, string>) => void} submit
+ * @param {HTMLElement} [beside] a button that does something else
  */
-export function formOf(fields, label, submit) {
+export function formOf(fields, label, submit, beside) {
   const form = el('form', { autocomplete: 'off' }, ...fields.map(fieldOf))
-  form.append(el('div', { class: 'actions' }, el('button', { class: 'main' }, label)))
+  form.append(actions(beside, el('button', { class: 'main' }, label)))
   form.addEventListener('submit', (event) => {
     event.preventDefault()
     submit(valuesOf(form, fields))

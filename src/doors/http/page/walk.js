@@ -1,8 +1,8 @@
 import { ask, path, Refusal } from './api.js'
-import { actions, openDialog, refusalText } from './dialog.js'
+import { openDialog, refusalText } from './dialog.js'
 import { el } from './dom.js'
 import { receiptOf } from './receipt.js'
-import { showStep } from './steps.js'
+import { actions, showStep } from './steps.js'
 import { addressOf } from './words.js'
 
 /** @typedef {import('../../../../client/src/words.ts').FlowSession} FlowSession */
@@ -66,7 +66,7 @@ export async function walk(title, begin, { request = {}, over }) {
       { type: 'button', click: box.close },
       now.state === 'asking' ? 'Cancel' : 'Close',
     )
-    if (now.step !== null && now.state === 'asking') box.show(showStep(now.step, answer), actions(close))
+    if (now.step !== null && now.state === 'asking') box.show(showStep(now.step, { answer, leave: close }))
     else box.show(ending(now), actions(close))
   }
 
