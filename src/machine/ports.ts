@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 
 /** Ports above 1024 that browsers refuse to open. */
 export const REFUSED_BY_BROWSERS: ReadonlySet<number> = new Set([
@@ -40,4 +40,25 @@ function lineOf(text: string): Line {
 export async function userOfConnection(theirPort: number, ourPort: number): Promise<number | undefined> {
   const found = (await lines()).find(({ port, remotePort }) => port === theirPort && remotePort === ourPort)
   return found?.uid
+}
+
+/** Which program listens on a port, by its name; undefined where that cannot be seen. */
+export async function holderOfPort(port: number): Promise<string | undefined> {
+  const inodes = (await lines())
+    .filter((line) => line.listening && line.port === port)
+    .map(({ inode }) => inode)
+  if (inodes.length === 0) return undefined
+  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  for (const pid of processes) {
+    if (!(await holdsOneOf(pid, inodes))) continue
+    const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim()
+    return `${name} (process ${pid})`
+  }
+  return undefined
+}
+
+async function holdsOneOf(pid: string, inodes: readonly string[]): Promise<boolean> {
+  const open = await readdir(`/proc/${pid}/fd`).catch(() => [])
+  const links = await Promise.all(open.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
+  return links.some((link) => inodes.some((inode) => link === `socket:[${inode}]`))
 }

@@ -16,6 +16,11 @@ export interface Profile {
   readonly subject: string | null
   readonly displayName: string | null
   readonly vars: Readonly<Record<string, string>>
+  readonly email?: string
+  readonly emailVerified?: boolean
+  readonly name?: string
+  readonly locale?: string
+  readonly authTime?: string
 }
 
 /** What a sign-in to Valetkey itself yields. */

@@ -11,6 +11,12 @@ export type FlowYield =
   | { readonly credential: Credential; readonly profile: Profile }
   | { readonly identity: Identity }
 
+/** Our client at the provider, as its registration says. A public client has no secret. */
+export interface Client {
+  readonly clientId: string
+  readonly clientSecret: Secret | undefined
+}
+
 /** All that a flow may reach. It opens no browser, prints nothing, listens nowhere and never polls. */
 export interface FlowContext {
   readonly provider: Provider
@@ -23,6 +29,12 @@ export interface FlowContext {
   readonly known: Readonly<Record<string, Secret>>
   /** The person wants to keep what could not be proved. */
   readonly insist: boolean
+  /** Undefined where the provider needs none. */
+  readonly client: Client | undefined
+  /** Where the browser will come back to; set for a flow that says `comesBack`. */
+  readonly redirectUri: URL | undefined
+  /** The session's own name, by which the broker finds it again from a `state`: `<session>.<random>`. */
+  readonly session: string
 }
 
 /** How a credential or an identity is born, and how it is ended. One file a flow. */
@@ -30,8 +42,15 @@ export interface Flow {
   readonly id: string
   /** A pure flow lives in its memory alone, so any broker can go on with it; a live one dies with its process. */
   readonly nature: 'pure' | 'live'
+  /** True for a flow that sends the person's browser away and needs an address to come back to. */
+  readonly comesBack: boolean
   begin(context: FlowContext): Promise<FlowTurn>
   next(context: FlowContext, memory: Secret, answer: FlowAnswer | undefined): Promise<FlowTurn>
+  /**
+   * A fresh credential for an old one. Throws `access-revoked` when the grant is over for good, and
+   * any code of trouble on the way for what may pass.
+   */
+  refresh?(context: FlowContext, credential: Credential): Promise<Credential>
   /** Ends the credential at its provider; says, piece by piece, what died. */
   revoke(context: FlowContext, credential: Credential): Promise<readonly RevokedPiece[]>
 }

@@ -16,7 +16,13 @@ const pattern = z.string().max(500).refine(isPattern, 'is not a regular expressi
 const host = z
   .string()
   .regex(/^[a-zA-Z0-9.{}_-]+(:\d{1,5})?$/, 'must be the name of a host, without https:// or a path')
-const link = z.string().regex(/^https:\/\/[^\s]+$/, 'must be an address that begins with https://')
+/** Plain http is for loopback alone, where the operator has to open the port as well. */
+const link = z
+  .string()
+  .regex(
+    /^(https:\/\/|http:\/\/(127\.0\.0\.1|\[::1\])(:\d{1,5})?(\/|$))[^\s]*$/,
+    'must be an address that begins with https://',
+  )
 
 function isPattern(text: string): boolean {
   try {
@@ -76,8 +82,42 @@ const verification = z.strictObject({
   displayName: pointer.optional(),
 })
 
+/** Where an authorization server sends the browser back to, where it does not take any loopback port. */
+const redirect = z.strictObject({
+  host: z.enum(['127.0.0.1', 'localhost']).default('127.0.0.1'),
+  port: z.number().int().min(1024).max(65_535).optional(),
+  path: z.string().startsWith('/', 'must begin with /').optional(),
+})
+
+/** The authorization server: found by its issuer, or named endpoint by endpoint. */
+const oauth = z
+  .strictObject({
+    /** Compared to the letter; its metadata name the endpoints. */
+    issuer: link.optional(),
+    authorize: link.optional(),
+    token: link.optional(),
+    revoke: link.optional(),
+    userinfo: link.optional(),
+    /** How a client that has a secret shows it. */
+    clientAuth: z.enum(['basic', 'post']).default('post'),
+    /** `none` only for a server that is known to refuse the parameter. */
+    pkce: z.enum(['S256', 'none']).default('S256'),
+    scopeSeparator: z.enum([' ', ',']).default(' '),
+    authorizeParams: z.record(z.string(), z.string()).default({}),
+    /** The token endpoint of some answers as a form. */
+    answers: z.enum(['json', 'form']).default('json'),
+  })
+  .refine((it) => it.issuer !== undefined || (it.authorize !== undefined && it.token !== undefined), {
+    message: 'needs an issuer, or both authorize and token',
+  })
+
 const signIn = z.strictObject({
   flow: name,
+  /** Asked for every time; without a tick there is no account. */
+  scopes: z.array(z.string()).default([]),
+  redirect: redirect.optional(),
+  /** Variables that are known only when the browser comes back, by the name of the parameter. */
+  captures: z.record(z.string(), z.string()).default({}),
   label: z.string().optional(),
   fields: z.array(keyField).default([]),
   present: z.array(presentation).min(1),
@@ -108,10 +148,15 @@ export const providerSchema = z.strictObject({
   hosts: z.array(host).min(1),
   /** Worn by every request that does not bring its own. */
   headers: z.record(headerName, z.string()).default({}),
+  oauth: oauth.optional(),
   registration: z.enum(['none', 'metadata-document', 'dynamic', 'shipped', 'yours']),
   signIns: z.array(signIn).min(1),
   /** How a credential is ended at the provider; `console` says that only a person can, and where. */
-  revoke: z.strictObject({ how: z.literal('console'), at: link.optional() }),
+  revoke: z.union([
+    z.strictObject({ how: z.literal('console'), at: link.optional() }),
+    /** RFC 7009, at the endpoint of `oauth` or of the issuer's metadata. */
+    z.strictObject({ how: z.literal('rfc7009') }),
+  ]),
   evidence: z.record(z.string(), z.array(z.string()).min(1)).default({}),
 })
 
@@ -121,6 +166,7 @@ export type SignIn = Provider['signIns'][number]
 export type KeyField = SignIn['fields'][number]
 export type Variable = Provider['vars'][number]
 export type Presentation = SignIn['present'][number]
+export type OAuth = NonNullable<Provider['oauth']>
 export type Verification = z.infer<typeof verification>
 
 /** A provider with its variables filled in and its stand-in, if the operator named one. */
