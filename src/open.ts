@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { homedir } from 'node:os'
 import { ValetkeyError } from '#client'
 import { openBroker } from './broker/broker.ts'
 import { apiKeyFlow } from './flows/api-key.ts'
 import { type Config, readConfig } from './machine/config.ts'
 import { fileAnchor, readFolder } from './machine/files.ts'
 import { privateFolder } from './machine/folders.ts'
-import { type Paths, pathsOf } from './machine/paths.ts'
+import type { Paths } from './machine/paths.ts'
 import type { Broker } from './model/broker.ts'
 import type { Flow } from './model/flow.ts'
 import { Secret } from './model/secret.ts'
@@ -17,14 +16,7 @@ import { openSqlite } from './storage/sqlite.ts'
 import { keySources } from './vault/sources.ts'
 import { openVault } from './vault/vault.ts'
 import { VERSION } from './version.ts'
-
-export interface Where {
-  /** An app's vault lies apart from everybody else's. */
-  readonly app?: string | undefined
-  /** Moves everything; `VALETKEY_HOME` does the same. */
-  readonly home?: string | undefined
-  readonly env: NodeJS.ProcessEnv
-}
+import { type Where, wherePaths } from './where.ts'
 
 export interface House {
   readonly broker: Broker
@@ -40,12 +32,6 @@ export interface Handed {
 }
 
 const USUAL: Handed = { flows: [apiKeyFlow], now: () => new Date(), newId: () => randomUUID() }
-
-export function wherePaths({ app, home, env }: Where): Paths {
-  const moved = home === undefined ? env : { ...env, VALETKEY_HOME: home }
-  const here = { env: moved, platform: process.platform, home: homedir(), uid: process.getuid?.() }
-  return pathsOf(app === undefined ? here : { ...here, app })
-}
 
 /**
  * Opens the vault in this process and puts the broker together over it: the one place where every

@@ -2,8 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type RemoteDesk, remoteDesk, ValetkeyError } from '#client'
 import { socketFetch } from './doors/socket/fetch.ts'
 import { THE_PERSON } from './model/caller.ts'
-import { type Where, wherePaths } from './open.ts'
-import { type Serving, serve } from './serve.ts'
+import type { Serving } from './serve.ts'
+import { type Where, wherePaths } from './where.ts'
 
 type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
 
@@ -32,6 +32,7 @@ export async function holdOrJoin(where: Where): Promise<Way> {
     const there = await running(where)
     if (there !== undefined) return there
     try {
+      const { serve } = await import('./serve.ts')
       return own(await serve(where))
     } catch (error) {
       if (!(error instanceof ValetkeyError && error.code === 'held') || Date.now() > end) throw error

@@ -4,8 +4,9 @@ import { frontDoor } from './doors/http/front-door.ts'
 import { type Listening, listenTcp } from './doors/http/listen.ts'
 import { listenSocket } from './doors/socket/listen.ts'
 import type { Caller } from './model/caller.ts'
-import { type House, openHouse, type Where } from './open.ts'
+import { type House, openHouse } from './open.ts'
 import { VERSION } from './version.ts'
+import type { Where } from './where.ts'
 
 export interface Serving {
   readonly house: House

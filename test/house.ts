@@ -5,7 +5,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { ValetkeyError } from '#client'
 import { type Caller, type CallerId, THE_PERSON } from '../src/model/caller.ts'
 import type { Desk, KeeperDesk } from '../src/model/words.ts'
-import { type Handed, type House, openHouse, wherePaths } from '../src/open.ts'
+import { type Handed, type House, openHouse } from '../src/open.ts'
+import { wherePaths } from '../src/where.ts'
 
 /** A clock that stands still until a test lets time pass. */
 export interface Clock {
@@ -39,7 +40,7 @@ export interface HouseOptions {
   readonly env?: NodeJS.ProcessEnv
 }
 
-export function clockAt(start: string | Date): Clock {
+function clockAt(start: string | Date): Clock {
   let at = new Date(start).getTime()
   return {
     now: () => new Date(at),
@@ -49,7 +50,7 @@ export function clockAt(start: string | Date): Clock {
   }
 }
 
-export function callerOf(id: CallerId): Caller {
+function callerOf(id: CallerId): Caller {
   return { id, owner: THE_PERSON, proof: { door: 'test' } }
 }
 

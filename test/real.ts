@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { socketFetch } from '../src/doors/socket/fetch.ts'
 import { BASE, deskOver, running } from '../src/reach.ts'
+import { wherePaths } from '../src/where.ts'
 
-export const BIN = fileURLToPath(new URL('../bin/valetkey.mjs', import.meta.url))
+const BIN = fileURLToPath(new URL('../bin/valetkey.mjs', import.meta.url))
 
 /** The command is started many times; what it is compiled to is kept between them. */
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/valetkey-compiled', import.meta.url))
@@ -68,18 +70,22 @@ export async function realHome(config: object = {}, more: NodeJS.ProcessEnv = {}
 
   async function holder(): Promise<number | undefined> {
     const way = await running({ env })
-    return way && (await deskOver(way.fetch).keeper.status()).pid
+    const status =
+      way &&
+      (await deskOver(way.fetch)
+        .keeper.status()
+        .catch(() => undefined))
+    return status?.pid
   }
 
   async function ask(path: string, init: RequestInit = {}): Promise<Response> {
-    const way = await running({ env })
-    if (way === undefined) throw new Error('no broker runs in this home')
     const headers = { 'content-type': 'application/json', 'valetkey-request': '1', ...init.headers }
-    return await way.fetch(new URL(path, BASE), { ...init, headers })
+    // Over a connection of its own: the broker may have been another one a moment ago.
+    return await socketFetch(wherePaths({ env }).socket)(new URL(path, BASE), { ...init, headers })
   }
 
   async function close(): Promise<void> {
-    const pid = await holder().catch(() => undefined)
+    const pid = await holder()
     if (pid !== undefined) await kill(pid)
     for (const child of started) if (child.exitCode === null) child.kill('SIGKILL')
     await rm(home, { recursive: true, force: true, maxRetries: 5 })

@@ -36,6 +36,9 @@ const ARROWS: Arrows = {
   'open.ts': 'all',
   'serve.ts': 'all',
   'reach.ts': 'all',
+  'start.ts': 'all',
+  'attend.ts': 'all',
+  'where.ts': 'all',
   'bin.ts': 'all',
   'index.ts': 'all',
 }

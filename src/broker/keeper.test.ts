@@ -219,6 +219,17 @@ describe('an older copy that was put back', () => {
     expect(await house.keeper.verifyAudit()).toMatchObject({ ok: true })
   })
 
+  it('is left as it is until then: nothing in it is even put away', async () => {
+    const sessions = () => house.inFile((file) => file.prepare('select id from flowSessions').all().length)
+    house.clock.pass({ hours: 48 })
+    expect(await sessions()).toBe(1)
+    await house.owner.accounts()
+    expect(await sessions()).toBe(1)
+    await house.keeper.acceptRestore()
+    await house.owner.accounts()
+    expect(await sessions()).toBe(0)
+  })
+
   it('is locked and unlocked all the same, and still not used', async () => {
     expect(await refusal(app().lock())).toMatchObject({ code: 'not-allowed' })
     expect(await house.keeper.lock()).toMatchObject({ locked: true })

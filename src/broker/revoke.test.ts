@@ -136,6 +136,13 @@ describe('revoking', () => {
     expect(await refusal(house.owner.revoke('practice'))).toMatchObject({ code: 'not-connected' })
   })
 
+  it('is heard as what it is by whoever uses the account at that moment', async () => {
+    const lend = () => house.owner.lend({ address: 'practice' })
+    const uses = [house.owner.revoke('practice'), ...Array.from({ length: 40 }, lend)]
+    for (const end of await Promise.allSettled(uses))
+      if (end.status === 'rejected') expect(end.reason.code).toBe('not-connected')
+  })
+
   it('does not end what was put in its place while the provider was asked', async () => {
     const asked = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()

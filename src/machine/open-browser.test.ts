@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { canary } from '../testing/canary.ts'
-import { openBrowser, openSecretly } from './open-browser.ts'
+import { openBrowser } from './open-browser.ts'
 
 let temp: string
 beforeEach(async () => {
@@ -31,18 +31,30 @@ describe('opening a browser', () => {
     ['linux', 'my-browser', { BROWSER: 'my-browser' }, []],
     ['darwin', 'open', {}, []],
     ['win32', 'rundll32', {}, ['url.dll,FileProtocolHandler']],
-  ] as const)('hands the link over as one argument: %s, %s', async (platform, name, more, first) => {
-    const env = { ...(await opener(name)), ...more }
-    const url = new URL('https://login.example/?a=1&b=$(touch x);`y`|z\'"#code')
-    await openBrowser(url, { env, platform })
-    const args = [...first, url.href]
-    expect((await seen()).slice(0, args.length + 1)).toEqual([String(args.length), ...args])
-  })
+  ] as const)(
+    'hands the opener one file that leads to the link: %s, %s',
+    async (platform, name, more, first) => {
+      const env = { ...(await opener(name)), ...more }
+      const url = new URL('https://login.example/?a=1&b=$(touch x);`y`|z\'"#code"<b>')
+      await openBrowser(url, { env, platform, folder: temp })
+      const args = [...first, join(temp, 'open.html')]
+      expect((await seen()).slice(0, args.length + 1)).toEqual([String(args.length), ...args])
+      const leads = await readFile(join(temp, 'open.html'), 'utf8')
+      expect(leads).toContain(
+        url.href.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;'),
+      )
+      expect(leads).not.toContain('<b>')
+    },
+  )
 
   it('keeps a link that is a secret out of the arguments, which every user can read', async () => {
     const code = canary('code')
     const env = { ...(await opener('xdg-open')), DISPLAY: ':0' }
-    await openSecretly(new URL(`http://127.0.0.1:4000/#code=${code}`), temp, { env, platform: 'linux' })
+    await openBrowser(new URL(`http://127.0.0.1:4000/#code=${code}`), {
+      env,
+      platform: 'linux',
+      folder: temp,
+    })
     expect((await seen()).join('\n')).not.toContain(code)
     const [, file = ''] = await seen()
     expect(await readFile(file, 'utf8')).toContain(`http://127.0.0.1:4000/#code=${code}`)
@@ -52,14 +64,14 @@ describe('opening a browser', () => {
   it('tells the browser nothing that Valetkey was told', async () => {
     const secret = canary('environment')
     const env = { ...(await opener('xdg-open')), DISPLAY: ':0', VALETKEY_PASSPHRASE: secret }
-    await openBrowser(new URL('http://127.0.0.1:4000/'), { env, platform: 'linux' })
+    await openBrowser(new URL('http://127.0.0.1:4000/'), { env, platform: 'linux', folder: temp })
     expect((await seen()).join('\n')).not.toContain(secret)
   })
 
   it('does not wait for the browser to end', async () => {
     const env = { ...(await opener('xdg-open', 'sleep 5')), DISPLAY: ':0' }
     await Promise.race([
-      openBrowser(new URL('http://localhost:4000/'), { env, platform: 'linux' }),
+      openBrowser(new URL('http://localhost:4000/'), { env, platform: 'linux', folder: temp }),
       pause(3000).then(() => expect.fail('it waited')),
     ])
   })
@@ -69,7 +81,9 @@ describe('opening a browser', () => {
     const there = await opener('xdg-open', 'exit 3')
     const nothing = { PATH: join(temp, 'nothing'), DISPLAY: ':0' }
     for (const env of [there, nothing, { ...there, DISPLAY: ':0' }, { ...there, BROWSER: 'sh -c "x"' }]) {
-      await expect(openBrowser(url, { env, platform: 'linux' })).rejects.toMatchObject(unavailable)
+      await expect(openBrowser(url, { env, platform: 'linux', folder: temp })).rejects.toMatchObject(
+        unavailable,
+      )
     }
   })
 
@@ -85,9 +99,11 @@ describe('opening a browser', () => {
     'https://me:you@example.com/',
   ])('refuses %s', async (link) => {
     const env = { ...(await opener('open')) }
-    await expect(openBrowser(new URL(link), { env, platform: 'darwin' })).rejects.toMatchObject({
-      code: 'invalid-request',
-    })
+    await expect(openBrowser(new URL(link), { env, platform: 'darwin', folder: temp })).rejects.toMatchObject(
+      {
+        code: 'invalid-request',
+      },
+    )
     await expect(seen()).rejects.toThrow()
   })
 })

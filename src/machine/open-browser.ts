@@ -8,6 +8,8 @@ type Env = Readonly<Record<string, string | undefined>>
 export interface BrowserOptions {
   readonly env: Env
   readonly platform: NodeJS.Platform
+  /** Ours alone. */
+  readonly folder: string
   readonly spawn?: (command: string, args: readonly string[], options: SpawnOptions) => ChildProcess
 }
 
@@ -16,22 +18,22 @@ const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '[::1]', 'localhost'
 /** An opener that finds no browser says so within this time. */
 const PATIENCE_MS = 1000
 
-/** Hands the link to the person's browser, as one argument and through no shell, and does not wait for it. */
+/**
+ * Shows a link to the person, and does not wait for the browser. A link may be a secret, and an argument
+ * can be read by every user of the computer, so the opener is given a file that only we may read and
+ * that leads to the link.
+ */
 export async function openBrowser(url: URL, options: BrowserOptions): Promise<void> {
   judge(url)
-  await handOver(url.href, options)
+  const file = join(options.folder, 'open.html')
+  await writeWhole(file, new TextEncoder().encode(leadingTo(url)))
+  await handOver(file, options)
 }
 
-/**
- * Opens a link that is itself a secret. An argument can be read by every user of the computer, so the
- * opener is given a file that only we may read, and that file leads to the link.
- */
-export async function openSecretly(url: URL, folder: string, options: BrowserOptions): Promise<void> {
-  judge(url)
-  const file = join(folder, 'open.html')
-  const leads = `<!doctype html><meta http-equiv="refresh" content="0;url=${url.href}"><title>valetkey</title>`
-  await writeWhole(file, new TextEncoder().encode(leads))
-  await handOver(file, options)
+/** A URL as it is printed holds no quotes and no angle brackets but in its fragment. */
+function leadingTo({ href }: URL): string {
+  const link = href.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;')
+  return `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${link}"><title>valetkey</title>`
 }
 
 async function handOver(what: string, options: BrowserOptions): Promise<void> {

@@ -163,7 +163,6 @@ export const providerSchema = z.strictObject({
 export type Provider = z.infer<typeof providerSchema>
 export type ProviderFile = z.input<typeof providerSchema>
 export type SignIn = Provider['signIns'][number]
-export type KeyField = SignIn['fields'][number]
 export type Variable = Provider['vars'][number]
 export type Presentation = SignIn['present'][number]
 export type OAuth = NonNullable<Provider['oauth']>

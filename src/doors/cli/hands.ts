@@ -44,13 +44,14 @@ export interface CliHands {
   readonly argv: readonly string[]
   readonly io: CliIo
   readonly env: Environment
-  readonly platform?: NodeJS.Platform
   /** Finds the running broker, or starts one. */
   reach(options?: ReachOptions): Promise<Reached>
   /** Runs until it is told to stop. */
   serve(options: ServeOptions): Promise<void>
   /** A fresh link to the page, good for one use. */
   openLink(): Promise<string>
+  /** Shows a link to the person, where there is a browser. */
+  openInBrowser(link: URL): Promise<void>
   readonly version: string
   readonly now?: () => Date
   /** Calls back at most once; what it returns stops the listening. */

@@ -79,6 +79,7 @@ describe('what is said, and where', () => {
       reach: async () => ({ desk: { providers: async () => [OPENAI] } as never, keeper: {} as never }),
       serve: async () => {},
       openLink: async () => '',
+      openInBrowser: async () => {},
     })
     expect([exit, stderr.read()]).toEqual([0, null])
   })

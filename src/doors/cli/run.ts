@@ -6,7 +6,6 @@ import type { Terminal } from './terminal.ts'
 export interface Run {
   readonly terminal: Terminal
   readonly env: Environment
-  readonly platform: NodeJS.Platform
   readonly version: string
   /** The answer is wanted as one JSON document. */
   readonly json: boolean
@@ -14,6 +13,7 @@ export interface Run {
   reach(): Promise<Reached>
   serve(options: ServeOptions): Promise<void>
   openLink(): Promise<string>
+  openInBrowser(link: URL): Promise<void>
   onInterrupt(act: () => void): () => void
   /** Leave with this code although nothing was thrown. */
   leaveWith(code: number): void
@@ -35,7 +35,6 @@ export function createRun(
   return {
     terminal,
     env: hands.env,
-    platform: hands.platform ?? process.platform,
     version: hands.version,
     get json() {
       return wishes.json
@@ -46,6 +45,7 @@ export function createRun(
       return reached
     },
     serve: hands.serve,
+    openInBrowser: hands.openInBrowser,
     async openLink() {
       if (wishes.as === undefined) return hands.openLink()
       throw new ValetkeyError('not-allowed', "the page is its owner's alone", { hint: 'leave out --as' })

@@ -105,12 +105,12 @@ export async function play(argv: readonly string[], scene: Play = {}): Promise<P
       prompts: all<Prompts>(scene.prompts ?? {}),
     },
     env: scene.env ?? {},
-    platform: 'linux',
     version: '0.1.0',
     now: () => NOW,
     reach: async () => ({ desk: all<Desk>(scene.desk ?? {}), keeper: all<KeeperDesk>(scene.keeper ?? {}) }),
     serve: async () => {},
     openLink: async () => 'http://127.0.0.1:8200/#code',
+    openInBrowser: async () => {},
     ...scene.hands,
   })
   return { exit, stdout: said(stdout), stderr: said(stderr) }

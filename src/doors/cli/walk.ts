@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Desk, type Field, type FlowSession, type FlowStep, isErrorCode, ValetkeyError } from '#client'
-import { openBrowser } from '../../machine/open-browser.ts'
 import { fromFailure, usage } from './failure.ts'
 import type { Stop } from './interrupt.ts'
 import type { Prompts, Question } from './prompts.ts'
@@ -146,7 +145,7 @@ async function enter({ run, stop }: Walk, field: Field): Promise<string> {
 async function visit(way: Walk, session: FlowSession, { url }: Step<'visit'>): Promise<FlowSession> {
   refuseWithoutPerson(way)
   await way.run.terminal.note(`sign in at ${url}`)
-  await openBrowser(new URL(url), way.run).catch(() => false)
+  await way.run.openInBrowser(new URL(url)).catch(() => {})
   const pasted = new AbortController()
   const signal = AbortSignal.any([way.stop.signal, pasted.signal])
   const message = 'or paste here the address that the browser came back to'
@@ -167,7 +166,7 @@ async function enterCode(
   { code, at }: Step<'enter-code'>,
 ): Promise<FlowSession> {
   await way.run.terminal.note(`enter the code ${code} at ${at}`)
-  if (way.run.terminal.interactive) await openBrowser(new URL(at), way.run).catch(() => false)
+  if (way.run.terminal.interactive) await way.run.openInBrowser(new URL(at)).catch(() => {})
   return untilMoved(way, session, way.stop.signal)
 }
 

@@ -10,6 +10,7 @@ interface Order {
 
 const [as] = process.argv.slice(2)
 const valetkey = await openValetkey(as === undefined ? {} : { as })
+const done: { answered: number; failed: string[] } = { answered: 0, failed: [] }
 let atWork = true
 
 const deeds: Readonly<Record<string, (...words: string[]) => Promise<unknown>>> = {
@@ -32,28 +33,28 @@ const deeds: Readonly<Record<string, (...words: string[]) => Promise<unknown>>> 
     const answer = await valetkey.fetch(address)(`https://api.openai.com${path}`)
     return { status: answer.status, text: await answer.text() }
   },
-  work: (address = '', path = '') => work(address, path),
+  work: async (address = '', path = '', hands = '1') => {
+    await Promise.all(Array.from({ length: Number(hands) }, () => work(address, path)))
+    return done
+  },
   rest: async () => {
     atWork = false
   },
   close: () => valetkey.close(),
 }
 
-/** One request after the other until told to rest; says how many were answered, and what became of the others. */
-async function work(address: string, path: string) {
-  let answered = 0
-  const failed: string[] = []
+/** One request after the other until told to rest; says what was answered, and what became of the others. */
+async function work(address: string, path: string): Promise<void> {
   while (atWork) {
     try {
       const answer = await valetkey.forward({ address, method: 'GET', path })
       await new Response(answer.body).text()
-      answered += 1
+      done.answered += 1
     } catch (error) {
-      failed.push(codeOf(error))
+      done.failed.push(codeOf(error))
     }
-    process.send?.({ answered, failed })
+    process.send?.(done)
   }
-  return { answered, failed }
 }
 
 function codeOf(error: unknown): string {

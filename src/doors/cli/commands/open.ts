@@ -1,4 +1,3 @@
-import { openBrowser } from '../../../machine/open-browser.ts'
 import { examples } from '../examples.ts'
 import type { Shape } from '../shape.ts'
 
@@ -13,6 +12,6 @@ export const open: Shape = (command, run) => {
       else await terminal.answer(link)
       if (!terminal.interactive) return
       await terminal.note('the link works once, and for two minutes')
-      if (options.browser) await openBrowser(new URL(link), run).catch(() => {})
+      if (options.browser) await run.openInBrowser(new URL(link)).catch(() => {})
     })
 }

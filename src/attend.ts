@@ -1,0 +1,57 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { ServeOptions } from './doors/cli/hands.ts'
+import { harden } from './machine/harden.ts'
+import { openBrowser } from './machine/open-browser.ts'
+import { type Serving, serve } from './serve.ts'
+import type { Where } from './where.ts'
+
+const IDLE_CHECK_MS = 1000
+
+/** Runs the broker in this process until a signal comes, or until nobody asked for so long. */
+export async function attend(
+  where: Where,
+  { port, page, leaveAfterMinutes, open = false }: ServeOptions,
+): Promise<void> {
+  harden()
+  const told = untilTold()
+  const serving = await serve(where, port)
+  try {
+    if (page) await welcome(where, serving, open)
+    await untilLeaving(serving, told, leaveAfterMinutes)
+  } finally {
+    await serving.close()
+  }
+}
+
+async function welcome({ env }: Where, { newLink, house }: Serving, open: boolean): Promise<void> {
+  const link = await newLink()
+  process.stdout.write(`${link.href}\n`)
+  process.stderr.write(
+    [
+      '',
+      'the link works once, and for two minutes; valetkey open makes another',
+      `the vault is in ${house.paths.state}`,
+      'try, in another terminal:',
+      '  npx valetkey connect openai',
+      '  npx valetkey forward openai GET /v1/models',
+      '  npx valetkey audit verify',
+      '',
+    ].join('\n'),
+  )
+  const browser = { env, platform: process.platform, folder: house.paths.run }
+  if (open) await openBrowser(link, browser).catch(() => {})
+}
+
+/** Listened for from the first moment on, so that what was opened is closed again whenever it comes. */
+function untilTold(): AbortSignal {
+  const told = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => told.abort())
+  return told.signal
+}
+
+async function untilLeaving({ idleMs }: Serving, told: AbortSignal, afterMinutes?: number): Promise<void> {
+  while (!told.aborted) {
+    await pause(IDLE_CHECK_MS, undefined, { signal: told }).catch(() => {})
+    if (afterMinutes !== undefined && idleMs() > afterMinutes * 60_000) return
+  }
+}
