@@ -15,6 +15,7 @@ import type {
   May,
   ProviderCard,
   Receipt,
+  Registration,
   ValetkeyEvent,
   VaultStatus,
 } from './words.ts'
@@ -45,6 +46,13 @@ export interface BindRequest<H extends Hand = AsJson> {
   readonly may: readonly May[]
   readonly asks?: Asks
   readonly until?: H['time']
+}
+
+export interface RegisterRequest<H extends Hand = AsJson> {
+  readonly provider: string
+  readonly clientId: string
+  /** Left out for a public client. */
+  readonly clientSecret?: H['secret']
 }
 
 export interface ForwardRequest {
@@ -86,6 +94,8 @@ export interface Desk<H extends Hand = AsJson> {
   answer(id: string, answer: FlowAnswer<H>): Promise<FlowSession<H>>
   cancel(id: string): Promise<FlowSession<H>>
   accounts(): Promise<readonly Account<H>[]>
+  /** Renews the account's credential now, whatever life it has left. */
+  refresh(address: string): Promise<Account<H>>
   lend(request: LendRequest): Promise<Lent<H>>
   reveal(request: LendRequest): Promise<Lent<H>>
   forward(request: ForwardRequest): Promise<ForwardAnswer>
@@ -93,6 +103,9 @@ export interface Desk<H extends Hand = AsJson> {
   bind(request: BindRequest<H>): Promise<Binding<H>>
   unbind(id: string): Promise<void>
   bindings(): Promise<readonly Binding<H>[]>
+  register(request: RegisterRequest<H>): Promise<Registration<H>>
+  unregister(id: string): Promise<void>
+  registrations(): Promise<readonly Registration<H>[]>
   leases(): Promise<readonly Lease<H>[]>
   endLease(id: string): Promise<void>
   audit(query?: AuditQuery<H>): Promise<readonly AuditEntry<H>[]>

@@ -175,6 +175,8 @@ export interface ProviderCard {
   readonly category: string
   readonly flows: readonly string[]
   readonly hosts: readonly string[]
+  /** What has to be there before it can be connected: nothing, or a client of one's own. */
+  readonly needs: 'nothing' | 'own-client'
   /** `built-in`, or `yours` where it was read from the owner's own folder. */
   readonly from: 'built-in' | 'yours'
 }
@@ -189,6 +191,8 @@ export type AuditVerb =
   | 'revoke'
   | 'bind'
   | 'unbind'
+  | 'register'
+  | 'unregister'
   | 'end-lease'
   | 'unlock'
   | 'lock'
@@ -291,6 +295,7 @@ export interface ValetKey<H extends Hand = AsJson> {
 /** Our client at one issuer, and how it came to be. */
 export interface Registration<H extends Hand = AsJson> {
   readonly id: string
+  readonly provider: string
   readonly issuer: string
   readonly clientId: string
   readonly how: 'none' | 'metadata-document' | 'dynamic' | 'shipped' | 'yours'

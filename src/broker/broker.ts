@@ -1,7 +1,8 @@
 import { auditChain } from '../gate/chain.ts'
 import { openGate } from '../gate/gate.ts'
 import type { Broker } from '../model/broker.ts'
-import type { Flow } from '../model/flow.ts'
+import type { Callbacks } from '../model/callbacks.ts'
+import type { Client, Flow } from '../model/flow.ts'
 import type { Anchor } from '../model/gate.ts'
 import type { Network } from '../model/network.ts'
 import type { Catalogue } from '../model/provider.ts'
@@ -18,6 +19,8 @@ export interface BrokerParts extends Omit<House, 'startedAt'> {
   readonly catalogue: Catalogue
   readonly flows: readonly Flow[]
   readonly network: Network
+  readonly callbacks: Callbacks
+  readonly clients: Readonly<Record<string, Client>>
   readonly anchor: Anchor
   readonly now: () => Date
   readonly newId: () => string
@@ -38,6 +41,11 @@ export async function openBroker(parts: BrokerParts): Promise<Broker> {
     flows: new Map(parts.flows.map((flow) => [flow.id, flow])),
     network: parts.network,
     happenings: openHappenings(now),
+    callbacks: parts.callbacks,
+    clients: parts.clients,
+    desk: (caller) => deskOf(kit, caller),
+    refreshing: new Map(),
+    returning: new Map(),
     now,
     newId,
     sweep: () => sweep(),
@@ -49,9 +57,10 @@ export async function openBroker(parts: BrokerParts): Promise<Broker> {
   await sweep()
 
   return {
-    as: (caller) => deskOf(kit, caller),
+    as: kit.desk,
     keeper: (caller) => keeperDesk(kit, house, caller),
     async close() {
+      for (const place of kit.returning.values()) await place.close()
       if (!vault.locked) await chain.pause()
       keeper.lock()
       await parts.network.close()

@@ -7,6 +7,8 @@ import { forward } from './forward.ts'
 import { behind, type Kit } from './kit.ts'
 import { endLease, listLeases } from './leases.ts'
 import { lend } from './lend.ts'
+import { refresh } from './refresh.ts'
+import { listRegistrations, register, unregister } from './registrations.ts'
 import { revoke } from './revoke.ts'
 import { listAccounts } from './standing.ts'
 
@@ -30,6 +32,7 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     answer: awake(answer),
     cancel: awake(cancel),
     accounts: awake(listAccounts),
+    refresh: awake(refresh),
     lend: awake((kit, caller, request) => lend(kit, caller, 'lend', request)),
     reveal: awake((kit, caller, request) => lend(kit, caller, 'reveal', request)),
     forward: awake(forward),
@@ -37,6 +40,9 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     bind: awake(bind),
     unbind: awake(unbind),
     bindings: awake(bindingsOf),
+    register: awake(register),
+    unregister: awake(unregister),
+    registrations: awake(listRegistrations),
     leases: awake(listLeases),
     endLease: awake(endLease),
     audit: awake(readAudit),

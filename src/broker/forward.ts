@@ -4,9 +4,9 @@ import type { Destination, Presentation } from '../model/provider.ts'
 import type { AccountRow } from '../model/storage.ts'
 import { wear } from '../protocol/presentation.ts'
 import { addressOf } from './accounts.ts'
-import { takeWhole } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
 import { openLease } from './leases.ts'
+import { freshWhole } from './refresh.ts'
 import { findProvider, signInOf } from './sign-ins.ts'
 
 // RFC 9110 §7.6.1, and what belongs to the connection between the caller and us.
@@ -52,7 +52,7 @@ export async function forward(kit: Kit, caller: Caller, request: ForwardRequest)
   return behind(
     passage,
     async () => {
-      const { account, credential, profile } = await takeWhole(kit, accountOf(passage, request.address))
+      const { account, credential, profile } = await freshWhole(kit, accountOf(passage, request.address))
       const provider = findProvider(kit, account.provider)
       const url = judge(account, kit.catalogue.destination(provider, profile.vars), request.path)
       const { present } = signInOf(kit, provider, account.flow)

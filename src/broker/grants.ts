@@ -9,7 +9,10 @@ import { type Kit, notConnected, unlessTampered } from './kit.ts'
 export interface Grant {
   readonly credential: Credential
   readonly profile: Profile
+  readonly issuedAt: Date
 }
+
+export type Whole = Grant & { readonly account: AccountRow }
 
 /** An account with its grant; without one where that does not open any more. */
 export interface Holding {
@@ -22,6 +25,7 @@ interface Outline {
   readonly worn: readonly string[]
   readonly kept: readonly string[]
   readonly standing: boolean
+  readonly issuedAt: string
   readonly expiresAt: string | null
   readonly scopes: readonly string[]
   readonly tokenType: string
@@ -58,7 +62,7 @@ export async function takeHolding(
 }
 
 /** The same for whoever has no use for an account without its grant. */
-export async function takeWhole(kit: Kit, of: AccountRow): Promise<Grant & { account: AccountRow }> {
+export async function takeWhole(kit: Kit, of: AccountRow): Promise<Whole> {
   const { account, grant } = await takeHolding(kit, of)
   if (grant !== undefined) return { account, ...grant }
   const address = formatAddress(account)
@@ -69,7 +73,7 @@ export async function takeWhole(kit: Kit, of: AccountRow): Promise<Grant & { acc
 
 async function takeGrant(kit: Kit, rows: Rows, account: AccountRow): Promise<Grant> {
   const outline = await takeOutline(kit, rows, account)
-  const { worn, kept, profile, expiresAt, ...rest } = outline
+  const { worn, kept, profile, issuedAt, expiresAt, ...rest } = outline
   return {
     credential: {
       ...rest,
@@ -78,6 +82,7 @@ async function takeGrant(kit: Kit, rows: Rows, account: AccountRow): Promise<Gra
       kept: await takeFields(kit, rows, account, 'kept', kept),
     },
     profile,
+    issuedAt: new Date(issuedAt),
   }
 }
 
@@ -99,11 +104,12 @@ async function takeField(kit: Kit, rows: Rows, account: AccountRow, field: strin
   throw new ValetkeyError('tampered', `the credential of ${account.provider} is missing from the vault`)
 }
 
-function outlineOf({ credential, profile }: Grant): Outline {
+function outlineOf({ credential, profile, issuedAt }: Grant): Outline {
   return {
     worn: Object.keys(credential.worn),
     kept: Object.keys(credential.kept),
     standing: credential.standing,
+    issuedAt: issuedAt.toISOString(),
     expiresAt: credential.expiresAt?.toISOString() ?? null,
     scopes: credential.scopes,
     tokenType: credential.tokenType,

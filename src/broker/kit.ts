@@ -1,10 +1,14 @@
 import { ValetkeyError } from '#client'
-import type { Flow } from '../model/flow.ts'
+import type { Callbacks, OpenCallback } from '../model/callbacks.ts'
+import type { Caller } from '../model/caller.ts'
+import type { Client, Flow } from '../model/flow.ts'
 import type { AuditChain, Gate, Passage } from '../model/gate.ts'
 import type { Network } from '../model/network.ts'
 import type { Catalogue } from '../model/provider.ts'
 import type { AccountRow, Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
+import type { Desk } from '../model/words.ts'
+import type { Whole } from './grants.ts'
 import type { Happenings } from './happenings.ts'
 
 /** All that the verbs work with; handed to each as its first parameter. */
@@ -17,6 +21,15 @@ export interface Kit {
   readonly flows: ReadonlyMap<string, Flow>
   readonly network: Network
   readonly happenings: Happenings
+  readonly callbacks: Callbacks
+  /** The clients that come with this installation, by their provider. */
+  readonly clients: Readonly<Record<string, Client>>
+  /** The desk of a caller, for what comes in by another way than a door. */
+  readonly desk: (caller: Caller) => Desk
+  /** The renewals under way, by their account. */
+  readonly refreshing: Map<string, Promise<Whole>>
+  /** The places that browsers are awaited at, by their session. */
+  readonly returning: Map<string, OpenCallback>
   readonly now: () => Date
   readonly newId: () => string
   /** Puts away what is over for good, now and then. */

@@ -6,9 +6,10 @@ import { Secret } from '../model/secret.ts'
 import type { AccountRow } from '../model/storage.ts'
 import type { Lent } from '../model/words.ts'
 import { addressOf } from './accounts.ts'
-import { isStanding, takeWhole } from './grants.ts'
+import { isStanding } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
 import { openLease } from './leases.ts'
+import { freshWhole } from './refresh.ts'
 
 /** Lends what soon dies, or reveals what never does: the gate knows which of the two is permitted. */
 export async function lend(
@@ -21,7 +22,8 @@ export async function lend(
   return behind(
     passage,
     async () => {
-      const { account, credential } = await takeWhole(kit, accountOf(passage, request.address))
+      const of = accountOf(passage, request.address)
+      const { account, credential } = await freshWhole(kit, of, request.minValidity)
       if (verb === 'lend') refuseStanding(account, credential)
       refuseDead(account, credential, kit.now(), request.minValidity)
       const { worn, tokenType, expiresAt, scopes } = credential

@@ -16,6 +16,14 @@ type SessionField = 'step' | 'memory' | 'inbox' | 'known' | 'end'
 export interface Known {
   readonly fields: Readonly<Record<string, string>>
   readonly insist: boolean
+  /** How the browser finds back, once it was sent away. */
+  readonly back?: Return
+}
+
+/** Where a browser comes back to, and the word by which it is known there. */
+export interface Return {
+  readonly redirectUri: string
+  readonly state: string
 }
 
 /** What is kept of a session that is over: no secret is among it. */

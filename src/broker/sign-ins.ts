@@ -4,7 +4,9 @@ import type { Provider, SignIn } from '../model/provider.ts'
 import type { AccountRow } from '../model/storage.ts'
 import { addressOf } from './accounts.ts'
 import { secrets } from './answers.ts'
+import { clientOf } from './clients.ts'
 import type { Kit } from './kit.ts'
+import type { Known } from './sessions.ts'
 
 export function findProvider(kit: Kit, name: string): Provider {
   const provider = kit.catalogue.find(name)
@@ -31,16 +33,26 @@ export function refuseUnknown(provider: Provider, signIn: SignIn, names: readonl
 }
 
 /** All that a flow gets to see of the house. */
-export function flowContext(
+export async function flowContext(
   kit: Kit,
   provider: Provider,
   flow: string,
-  known: Readonly<Record<string, string>>,
-  insist = false,
-): FlowContext {
+  { fields, insist = false, back }: Pick<Known, 'fields'> & Partial<Known>,
+): Promise<FlowContext> {
   const { catalogue, network, now, newId } = kit
-  const signIn = signInOf(kit, provider, flow)
-  return { provider, signIn, catalogue, network, now, newId, known: secrets(known), insist }
+  return {
+    provider,
+    signIn: signInOf(kit, provider, flow),
+    catalogue,
+    network,
+    now,
+    newId,
+    known: secrets(fields),
+    insist,
+    client: await clientOf(kit, provider),
+    redirectUri: back && new URL(back.redirectUri),
+    state: back?.state,
+  }
 }
 
 export function alreadyThere(account: AccountRow): ValetkeyError {

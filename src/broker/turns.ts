@@ -1,12 +1,12 @@
 import { formatAddress, ValetkeyError } from '#client'
-import type { FlowContext } from '../model/flow.ts'
-import type { SignIn } from '../model/provider.ts'
+import type { Provider, SignIn } from '../model/provider.ts'
 import { Secret } from '../model/secret.ts'
 import type { FlowSessionRow } from '../model/storage.ts'
 import type { FlowAnswer, FlowStep } from '../model/words.ts'
 import { findAccount } from './accounts.ts'
 import { readAnswer } from './answers.ts'
 import type { Kit } from './kit.ts'
+import { awaitReturn } from './returning.ts'
 import { changeSession, endSession, type Known, letGo, putField, takeField } from './sessions.ts'
 import { keep } from './settle.ts'
 import { alreadyThere, findProvider, flowContext, refuseUnknown, signInOf, unknownFlow } from './sign-ins.ts'
@@ -60,13 +60,18 @@ function failureOf(error: unknown) {
 }
 
 async function take(kit: Kit, session: FlowSessionRow, given?: FlowAnswer): Promise<FlowSessionRow> {
-  const context = await contextOf(kit, session)
+  const provider = findProvider(kit, session.provider ?? '')
   const flow = kit.flows.get(session.flow)
-  if (flow === undefined) throw unknownFlow(context.provider, session.flow)
+  if (flow === undefined) throw unknownFlow(provider, session.flow)
   const memory = await takeField(kit, session, 'memory')
+  const known = await takeKnown(kit, session)
+  const sendsAway = flow.comesBack && memory === undefined
+  const all = sendsAway ? await withReturn(kit, session, provider, known) : known
+  const context = await flowContext(kit, provider, session.flow, all)
   const taken = memory === undefined ? await flow.begin(context) : await flow.next(context, memory, given)
   if ('step' in taken) return ask(kit, session, taken.step, taken.memory)
-  if ('credential' in taken.done) return keep(kit, session, context.insist, taken.done)
+  if ('credential' in taken.done)
+    return keep(kit, session, context.insist, { ...taken.done, issuedAt: kit.now() })
   throw new ValetkeyError('provider-not-configured', 'this sign-in yields no account')
 }
 
@@ -114,10 +119,16 @@ async function ask(
   })
 }
 
-async function contextOf(kit: Kit, session: FlowSessionRow): Promise<FlowContext> {
-  const provider = findProvider(kit, session.provider ?? '')
-  const { fields, insist } = await takeKnown(kit, session)
-  return flowContext(kit, provider, session.flow, fields, insist)
+async function withReturn(
+  kit: Kit,
+  session: FlowSessionRow,
+  provider: Provider,
+  known: Known,
+): Promise<Known> {
+  const back = await awaitReturn(kit, session, provider, signInOf(kit, provider, session.flow))
+  const all = { ...known, back }
+  await putField(kit, session, 'known', new Secret(JSON.stringify(all)))
+  return all
 }
 
 async function takeKnown(kit: Kit, session: FlowSessionRow): Promise<Known> {

@@ -11,7 +11,7 @@ export async function endUpstream(kit: Kit, { account, grant }: Holding): Promis
   if (grant === undefined) return notEnded('it could not be read any more')
   if (provider === undefined || flow === undefined) return notEnded('this build knows no way to end it')
   try {
-    const context = flowContext(kit, provider, account.flow, grant.profile.vars)
+    const context = await flowContext(kit, provider, account.flow, { fields: grant.profile.vars })
     return await flow.revoke(context, grant.credential)
   } catch (error) {
     return notEnded(error instanceof ValetkeyError ? error.message : 'the provider could not be asked')

@@ -33,8 +33,8 @@ export interface FlowContext {
   readonly client: Client | undefined
   /** Where the browser will come back to; set for a flow that says `comesBack`. */
   readonly redirectUri: URL | undefined
-  /** The session's own name, by which the broker finds it again from a `state`: `<session>.<random>`. */
-  readonly session: string
+  /** The word by which the browser is known again when it comes back. */
+  readonly state: string | undefined
 }
 
 /** How a credential or an identity is born, and how it is ended. One file a flow. */

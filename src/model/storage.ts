@@ -1,4 +1,4 @@
-import type { AccountStatus, FlowSessionState, KeySourceKind, LeaseEnd, LeaseVerb } from '#client'
+import type { AccountStatus, FlowSessionState, KeySourceKind, LeaseEnd, LeaseVerb, Registration } from '#client'
 import type { CallerId, OwnerId } from './caller.ts'
 
 /** Times in rows are milliseconds since 1970, the same number in every engine. */
@@ -93,6 +93,17 @@ export interface FlowSessionRow extends Owned {
   expiresAt: Milliseconds
 }
 
+/** Our client at a provider; its secret is sealed. */
+export interface RegistrationRow extends Owned {
+  id: string
+  provider: string
+  issuer: string
+  how: Registration['how']
+  clientId: string
+  generation: number
+  createdAt: Milliseconds
+}
+
 export interface AuditRow extends Owned {
   seq: number
   at: Milliseconds
@@ -117,6 +128,7 @@ export interface Tables {
   bindings: BindingRow
   leases: LeaseRow
   flowSessions: FlowSessionRow
+  registrations: RegistrationRow
   audit: AuditRow
   auditBase: AuditBaseRow
 }

@@ -25,6 +25,7 @@ export type Lease = said.Lease<Inside>
 export type Lent = said.Lent<Inside>
 export type Receipt = said.Receipt<Inside>
 export type Registration = said.Registration<Inside>
+export type RegisterRequest = said.RegisterRequest<Inside>
 export type RekeyRequest = said.RekeyRequest<Inside>
 export type ValetKey = said.ValetKey<Inside>
 export type ValetkeyEvent = said.ValetkeyEvent<Inside>
