@@ -38,6 +38,9 @@ async function at(id: string, route: StandInRoute, { known = {}, insist = false 
     newId: () => 'one',
     known: secrets(known),
     insist,
+    client: undefined,
+    redirectUri: undefined,
+    session: 'flow-one',
   }
   return { context, there }
 }

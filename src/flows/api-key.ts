@@ -38,6 +38,7 @@ function isCode(code: unknown): boolean {
 export const apiKeyFlow: Flow = {
   id: 'api-key',
   nature: 'pure',
+  comesBack: false,
 
   async begin(context) {
     const asked = questions(context)
@@ -59,7 +60,7 @@ export const apiKeyFlow: Flow = {
   },
 
   async revoke({ provider, signIn }, credential) {
-    const at = provider.revoke.at ?? signIn.console
+    const at = signIn.console ?? (provider.revoke.how === 'console' ? provider.revoke.at : undefined)
     const how = `only you can end it, at ${at ?? provider.name}`
     const pieces = { ...credential.worn, ...credential.kept }
     const label = (name: string) => signIn.fields.find((field) => field.name === name)?.label ?? name

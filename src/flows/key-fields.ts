@@ -1,7 +1,7 @@
 import type { ErrorCode, Field } from '#client'
 import type { Credential } from '../model/credential.ts'
 import type { FlowContext } from '../model/flow.ts'
-import { fits, type Presentation } from '../model/provider.ts'
+import { fits, type Presentation, type Variable } from '../model/provider.ts'
 import { Secret } from '../model/secret.ts'
 
 export type Values = Readonly<Record<string, string>>
@@ -24,7 +24,7 @@ export const KEEP = 'keep'
 
 /** All that this provider needs: first where it is, then what it knows the person by. */
 export function questions({ provider, signIn }: FlowContext): readonly Field[] {
-  const vars = provider.vars.map(
+  const vars = usedVars({ provider, signIn }).map(
     ({ name, label, choices, hint, default: usual }): Field => ({
       name,
       label,
@@ -44,6 +44,14 @@ export function questions({ provider, signIn }: FlowContext): readonly Field[] {
     }),
   )
   return [...vars, ...fields]
+}
+
+/** A variable that stands in nothing but the links of another way to sign in is not needed in this one. */
+function usedVars({ provider, signIn }: Pick<FlowContext, 'provider' | 'signIn'>): readonly Variable[] {
+  const { hosts, oauth = {}, vars } = provider
+  const links = signIn.fields.some(({ secret }) => secret) ? [] : Object.values(oauth)
+  const texts = [...hosts, signIn.verify?.url, ...links].filter((text) => typeof text === 'string')
+  return vars.filter(({ name }) => texts.some((text) => text.includes(`{${name}}`)))
 }
 
 /** At first what is not known yet; after a refusal everything, where leaving empty means: as before. */
@@ -93,9 +101,10 @@ function tokenType(present: readonly Presentation[]): string {
 }
 
 /** Also the usual value where none was given: what is usual may change, and this account may not move then. */
-export function varsOf({ provider }: FlowContext, values: Values): Values {
-  const usual = provider.vars.flatMap((one) => (one.default === undefined ? [] : [[one.name, one.default]]))
-  return { ...Object.fromEntries(usual), ...picked(provider.vars, values) }
+export function varsOf(context: FlowContext, values: Values): Values {
+  const vars = usedVars(context)
+  const usual = vars.flatMap((one) => (one.default === undefined ? [] : [[one.name, one.default]]))
+  return { ...Object.fromEntries(usual), ...picked(vars, values) }
 }
 
 function picked(of: readonly { readonly name: string }[], values: Values): Values {

@@ -1,11 +1,15 @@
 import { ValetkeyError } from '#client'
 import { type Destination, fits, type Provider, type Variable } from '../model/provider.ts'
-import { isPublicHostName } from './host-name.ts'
+import { isLoopback, isPublicHostName } from './host-name.ts'
 import { fill } from './template.ts'
 
 // What no value of a variable may hold, whatever its pattern says: all that could end a host,
 // begin a port, a path or a user, be decoded into one of these, or climb up a path.
 const PLAIN = /^(?!\.+$)[a-zA-Z0-9._-]{1,253}$/
+// A whole address, such as an issuer: a host and a path, whose segments do not begin with a dot.
+// What stands at its end is kept to the letter, since issuers are compared that way.
+const ADDRESS =
+  /^(?:https:\/\/)?([a-z0-9.-]{1,253})(:\d{1,5})?((?:\/[a-zA-Z0-9_~-][a-zA-Z0-9._~-]*){0,16}\/?)$/
 
 /** Where a provider's credential goes once its variables are known; and there alone. */
 export function destinationOf(
@@ -15,7 +19,10 @@ export function destinationOf(
 ): Destination {
   const values = new Map(provider.vars.map((variable) => [variable.name, valueFor(provider, variable, vars)]))
   const hosts = provider.hosts.map((host) =>
-    parsed(provider, `https://${publicHost(provider, fill(host, values))}`),
+    parsed(
+      provider,
+      isLoopback(host) ? `http://${host}` : `https://${publicHost(provider, fill(host, values))}`,
+    ),
   )
   const place = (link: string | URL) =>
     moved(link instanceof URL ? link : parsed(provider, fill(link, values)), standIn)
@@ -31,12 +38,24 @@ function valueFor(provider: Provider, variable: Variable, vars: Readonly<Record<
   const given = Object.hasOwn(vars, variable.name) ? vars[variable.name] : undefined
   const value = given || variable.default
   if (value === undefined) throw wrong(provider, variable, `${provider.id} needs its ${variable.name}`)
-  if (isOneOf(variable, value)) return value
+  if (isValueOf(provider, variable, value)) return value.replace(/^https:\/\//, '')
   throw wrong(provider, variable, `this cannot be the ${variable.name} of ${provider.id}`)
 }
 
+/** Whether a variable may have this value: a whole address where it is one, else a part of one. */
+export function isValueOf(provider: Provider, variable: Variable, value: string): boolean {
+  if (!isAddressOf(provider, variable.name)) return isPart(variable, value)
+  const [, host = ''] = ADDRESS.exec(value) ?? []
+  return isPublicHostName(host) && (variable.pattern === undefined || fits(variable.pattern, value))
+}
+
+/** A variable that is all of an endpoint, and not a part of it: asked for as such. */
+export function isAddressOf({ oauth }: Provider, name: string): boolean {
+  return Object.values(oauth ?? {}).includes(`https://{${name}}`)
+}
+
 /** A declared form is the whole truth; without one a value is a single label of a host. */
-export function isOneOf(variable: Variable, value: string): boolean {
+function isPart(variable: Variable, value: string): boolean {
   if (!PLAIN.test(value)) return false
   if (variable.choices && !variable.choices.includes(value)) return false
   if (variable.pattern !== undefined && !fits(variable.pattern, value)) return false

@@ -30,3 +30,11 @@ export function isPublicHostName(host: string): boolean {
     !PRIVATE.has(labels.slice(-2).join('.'))
   )
 }
+
+/**
+ * This very computer, at a port that is named. It is reached by plain http, and only where the
+ * operator opened that port on the way out.
+ */
+export function isLoopback(host: string): boolean {
+  return /^127\.0\.0\.1:\d{1,5}$/.test(host)
+}

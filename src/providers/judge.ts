@@ -1,13 +1,8 @@
 import type { Presentation, Provider, SignIn } from '../model/provider.ts'
-import { isOneOf } from './destination.ts'
-import { isPublicHostName } from './host-name.ts'
+import { isValueOf } from './destination.ts'
+import { type Flaw, flawsOfHost, undeclared } from './judge-host.ts'
+import { flawsOfOAuth, ISSUED } from './judge-oauth.ts'
 import { placeholders } from './template.ts'
-
-/** What is wrong with a provider that has the right shape: which field, and why, in words. */
-export interface Flaw {
-  readonly field: string
-  readonly words: string
-}
 
 /** The name under which a flow asks whether to keep an unproved key; no field may take it. */
 const RESERVED = 'keep'
@@ -27,42 +22,22 @@ export function* flawsOf(provider: Provider): Generator<Flaw> {
   yield* flawsOfVars(provider)
   for (const [i, host] of provider.hosts.entries()) yield* flawsOfHost(provider, host, `hosts[${i}]`)
   for (const [name, value] of Object.entries(provider.headers)) yield* flawsOfHeader(name, value)
+  yield* flawsOfOAuth(provider)
   for (const [i, signIn] of provider.signIns.entries()) yield* flawsOfSignIn(provider, signIn, i)
-  yield* flawsOfPlainLink(provider.revoke.at, 'revoke.at')
+  if (provider.revoke.how === 'console') yield* flawsOfPlainLink(provider.revoke.at, 'revoke.at')
 }
 
-function* flawsOfVars({ vars }: Provider): Generator<Flaw> {
+function* flawsOfVars(provider: Provider): Generator<Flaw> {
+  const { vars } = provider
   yield* repeated(vars, 'vars')
   for (const [i, variable] of vars.entries()) {
     const values = [
       ...(variable.choices ?? []),
       ...(variable.default === undefined ? [] : [variable.default]),
     ]
-    if (values.every((value) => isOneOf(variable, value))) continue
+    if (values.every((value) => isValueOf(provider, variable, value))) continue
     yield { field: `vars[${i}]`, words: 'has a choice or a default that its own form refuses' }
   }
-}
-
-/**
- * A variable never moves a credential to a host that its owner did not see: it stands before a
- * fixed domain, or is one of a closed list, or is the whole host, asked for as such.
- */
-function* flawsOfHost(provider: Provider, template: string, field: string): Generator<Flaw> {
-  yield* undeclared(provider, template, field)
-  const host = template.replace(/:\d+$/, '')
-  const fixed = host.replace(/^.*\}/, '')
-  if (host.replaceAll(/\{\w+\}/g, 'x') !== host.replaceAll(/\{\w+\}/g, 'x').toLowerCase())
-    yield { field, words: 'must be in lower case' }
-  else if (fixed === host && !isPublicHostName(host)) yield { field, words: 'must be a public host name' }
-  else if (fixed !== host && !staysPut(provider, host, fixed))
-    yield { field, words: 'must end in a fixed domain, or in a variable with a list of choices' }
-}
-
-function staysPut({ vars }: Provider, host: string, fixed: string): boolean {
-  if (/^\{\w+\}$/.test(host)) return true
-  if (fixed.startsWith('.') && isPublicHostName(fixed.slice(1))) return true
-  const last = placeholders(host).at(-1)
-  return fixed === '' && vars.some(({ name, choices }) => name === last && choices !== undefined)
 }
 
 function* flawsOfHeader(name: string, value: string): Generator<Flaw> {
@@ -93,6 +68,7 @@ function* flawsOfPresent(
   if (worn.length === 0) yield { field, words: 'must name a field for the user, the password or both' }
   for (const name of worn) {
     const found = signIn.fields.find((one) => one.name === name)
+    if (provider.oauth && name === ISSUED) continue
     if (!found) yield { field, words: `names the field "${name}", which is not among fields` }
     else if (found.optional && !('header' in way && way.optional))
       yield { field, words: `must be optional, as its field "${name}" is` }
@@ -105,7 +81,7 @@ function* flawsOfPresent(
 
 function* flawsOfVerify(provider: Provider, url: string, field: string): Generator<Flaw> {
   yield* undeclared(provider, url, field)
-  const host = /^https:\/\/([^/?#]+)/.exec(url)?.[1] ?? ''
+  const host = /^https?:\/\/([^/?#]+)/.exec(url)?.[1] ?? ''
   if (!provider.hosts.includes(host)) yield { field, words: 'must go to one of hosts' }
 }
 
@@ -114,13 +90,6 @@ function* flawsOfPlainLink(link: string | undefined, field: string): Generator<F
   if (link === undefined) return
   if (!URL.canParse(link) || placeholders(link).length > 0)
     yield { field, words: 'must be an address without variables' }
-}
-
-function* undeclared({ vars }: Provider, text: string, field: string): Generator<Flaw> {
-  const left = text.replaceAll(/\{([a-zA-Z][a-zA-Z0-9_]*)\}/g, (whole, name) =>
-    vars.some((variable) => variable.name === name) ? '' : whole,
-  )
-  if (/[{}]/.test(left)) yield { field, words: 'names a variable that is not among vars' }
 }
 
 function* repeated(all: readonly { readonly name: string }[], field: string): Generator<Flaw> {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { apiKeyFlow } from '../flows/api-key.ts'
+import { authorizationCodeFlow } from '../flows/authorization-code.ts'
 import type { Provider } from '../model/provider.ts'
 import { openNetwork } from '../network/network.ts'
 import { canary } from '../testing/canary.ts'
@@ -19,7 +20,7 @@ import { SCHEMA_FILE, schemaText } from './write-schema.ts'
 const builtIn = readBuiltIn()
 
 const kit: ProviderKit = {
-  flows: [apiKeyFlow],
+  flows: [apiKeyFlow, authorizationCodeFlow()],
   catalogue: (origins) => openCatalogue({ builtIn, own: [], origins }),
   network: (allow) => openNetwork({ allow }),
 }
@@ -48,6 +49,17 @@ const EXAMPLES: Readonly<Record<string, ProviderExample>> = {
     bad: { key: canary('datadog') },
   },
   'azure-openai': { vars: { resource: 'acme-east' }, good: { key: canary('azure') }, bad: notSendable },
+  google: { good: {}, bad: {} },
+  oidc: { vars: { issuer: 'https://login.acme.test/tenant/', host: 'api.acme.test' }, good: {}, bad: {} },
+  oauth: {
+    vars: {
+      authorize: 'login.acme.test/oauth/authorize',
+      token: 'https://login.acme.test/oauth/token',
+      host: 'api.acme.test',
+    },
+    good: {},
+    bad: {},
+  },
   key: { vars: { host: 'api.acme.test' }, good: { key: canary('any') }, bad: notSendable },
 }
 
@@ -72,27 +84,31 @@ describe('the built-in providers', () => {
       'azure-openai',
       'datadog',
       'github',
+      'google',
       'key',
+      'oauth',
+      'oidc',
       'openai',
     ])
   })
 
   it('say by whom each of their fields is confirmed', () => {
-    for (const { id, evidence, hosts, signIns, headers } of builtIn) {
+    for (const { id, evidence, hosts, signIns, headers, oauth } of builtIn) {
       const verified = signIns.some(({ verify }) => verify !== undefined)
       const shaped = signIns.some(({ fields }) => fields.some(({ pattern }) => pattern !== undefined))
       const expected = ['signIns.present', ...(hosts[0] === '{host}' ? [] : ['hosts'])]
       if (verified) expected.push('signIns.verify')
       if (shaped) expected.push('signIns.fields.pattern')
+      if (oauth) expected.push('oauth')
       if (Object.keys(headers).length > 0) expected.push('headers')
       expect(Object.keys(evidence), id).toEqual(expect.arrayContaining(expected))
     }
   })
 
-  it('name every host of a credential themselves, except the one whose host is asked for', () => {
+  it('name every host of a credential themselves, except those whose host is asked for', () => {
     expect(providerCalled('key').hosts).toEqual(['{host}'])
     const open = builtIn.filter(({ hosts }) => hosts.some((host) => host === '{host}'))
-    expect(open.map(({ id }) => id)).toEqual(['key'])
+    expect(open.map(({ id }) => id)).toEqual(['key', 'oauth', 'oidc'])
   })
 
   it('have a schema for editors that is current', () => {

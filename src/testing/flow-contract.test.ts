@@ -36,6 +36,7 @@ const refused = () => new ValetkeyError('invalid-request', 'this was not asked')
 const whole: Flow = {
   id: 'word',
   nature: 'pure',
+  comesBack: false,
   begin: async () => asked,
   next: async (_, memory, answer) => {
     if (memory.reveal() !== 'asked') throw new ValetkeyError('flow-failed', 'this is no memory of ours')
@@ -73,6 +74,9 @@ const contextOf = (): FlowContext => ({
   newId: () => 'one',
   known: {},
   insist: false,
+  client: undefined,
+  redirectUri: undefined,
+  session: 'flow-one',
 })
 
 function broken(make: () => Flow): Promise<readonly string[]> {

@@ -12,15 +12,17 @@ export interface FlowStage {
   /** With nothing known beforehand. */
   readonly context: FlowContext
   /** What the person answers to a step so that the sign-in succeeds. */
-  answer(step: FlowStep): FlowAnswer
+  answer(step: FlowStep): FlowAnswer | Promise<FlowAnswer>
   /** An answer of the right form that the provider does not accept. */
-  wrongAnswer(step: FlowStep): FlowAnswer
+  wrongAnswer(step: FlowStep): FlowAnswer | Promise<FlowAnswer>
   /** The secrets in those answers; no step may show them. */
   readonly secrets: readonly string[]
   close(): Promise<void>
 }
 
 const MOST_TURNS = 20
+/** Steps that wait for an answer, and for nothing else. */
+const ANSWERED: ReadonlySet<FlowStep['ask']> = new Set(['fill', 'visit'])
 const FAR_TOO_LONG = 'x'.repeat(1024 * 1024)
 
 /** What every flow promises to the broker and to the doors. */
@@ -40,6 +42,7 @@ export function flowChecks(open: () => Promise<FlowStage>): readonly Check[] {
     on('says what it is called, and whether it outlives its process', async ({ flow }) => {
       assert.match(flow().id, /^[a-z0-9][a-z0-9-]*$/)
       assert.ok(['pure', 'live'].includes(flow().nature))
+      assert.equal(typeof flow().comesBack, 'boolean')
     }),
     on('takes turns that are a step with its memory, or the end', async (stage) => {
       for (const turn of await play(stage)) assertTurn(turn)
@@ -56,7 +59,7 @@ export function flowChecks(open: () => Promise<FlowStage>): readonly Check[] {
     on('shows the same step again when it is looked at without an answer', async (stage) => {
       const flow = stage.flow()
       const first = await flow.begin(stage.context)
-      if (!('step' in first) || first.step.ask !== 'fill') return
+      if (!('step' in first) || !ANSWERED.has(first.step.ask)) return
       const second = await flow.next(stage.context, first.memory, undefined)
       assert.deepEqual('step' in second ? second.step : undefined, first.step)
     }),
@@ -67,9 +70,29 @@ export function flowChecks(open: () => Promise<FlowStage>): readonly Check[] {
       }
     }),
     on('asks again, and says why, when the provider does not accept the answer', async (stage) => {
+      const first = await stage.flow().begin(stage.context)
+      if (!('step' in first) || first.step.ask !== 'fill') return
       const last = (await playWrong(stage)).at(-1)
       assert.ok(last && 'step' in last && last.step.ask === 'fill', 'it went on without being accepted')
       assert.ok(last.step.because, 'it does not say why it asks again')
+    }),
+    on(
+      'sends the person only to https, or to this computer, and only where it can come back',
+      async (stage) => {
+        for (const turn of await play(stage)) {
+          if (!('step' in turn) || turn.step.ask !== 'visit') continue
+          assert.ok(stage.flow().comesBack, 'it does not say that it needs an address to come back to')
+          assertReachable(turn.step.url)
+        }
+      },
+    ),
+    on('refuses what the browser brings back when it is not what was asked', async (stage) => {
+      const flow = stage.flow()
+      const first = await flow.begin(stage.context)
+      if (!('step' in first) || first.step.ask !== 'visit') return
+      await assertRefused(flow.next(stage.context, first.memory, { fields: {} }))
+      const wrong = await stage.wrongAnswer(first.step)
+      await assert.rejects(flow.next(stage.context, first.memory, wrong), ValetkeyError)
     }),
     on('refuses a field that nobody asked for', (stage) =>
       refuses(stage, (good) => ({ ...good, uninvited: 'x' })),
@@ -94,6 +117,19 @@ export function flowChecks(open: () => Promise<FlowStage>): readonly Check[] {
       for (const bytes of ['', 'null', '{', '[]', '{"values":{"a":1}}', '{"__proto__":{}}'])
         await wellSpoken(stage.flow().next(stage.context, new Secret(bytes), { fields: {} }))
     }),
+    on('renews what it issued, and loses nothing of it', async (stage) => {
+      const { refresh } = stage.flow()
+      const last = (await play(stage)).at(-1)
+      if (!refresh || !last || !('done' in last) || !('credential' in last.done)) return
+      const before = last.done.credential
+      const once = await refresh(stage.context, before)
+      const twice = await refresh(stage.context, once)
+      for (const { worn, kept, scopes } of [once, twice]) {
+        assert.deepEqual(Object.keys(worn), Object.keys(before.worn))
+        for (const name of Object.keys(before.kept)) assert.ok(kept[name], `it lost ${name}`)
+        assert.deepEqual(scopes, before.scopes)
+      }
+    }),
     on('says piece by piece what became of a credential, and shows none of it', async (stage) => {
       const last = (await play(stage)).at(-1)
       if (!last || !('done' in last) || !('credential' in last.done)) return
@@ -114,7 +150,7 @@ async function play(stage: FlowStage, { elsewhere = false } = {}): Promise<reado
     if (!turn || 'done' in turn || turns.length > MOST_TURNS) return turns
     const memory = elsewhere ? new Secret(turn.memory.revealBytes()) : turn.memory
     const on = elsewhere ? stage.flow() : flow
-    turns.push(await on.next(stage.context, memory, stage.answer(turn.step)))
+    turns.push(await on.next(stage.context, memory, await stage.answer(turn.step)))
   }
 }
 
@@ -123,7 +159,14 @@ async function playWrong(stage: FlowStage): Promise<readonly FlowTurn[]> {
   const flow = stage.flow()
   const first = await flow.begin(stage.context)
   if (!('step' in first)) return [first]
-  return [first, await flow.next(stage.context, first.memory, stage.wrongAnswer(first.step))]
+  const wrong = await stage.wrongAnswer(first.step)
+  const second = await flow.next(stage.context, first.memory, wrong).catch(refusalOnly)
+  return second === undefined ? [first] : [first, second]
+}
+
+/** A flow that was answered from a browser has nothing to ask again, and refuses. */
+function refusalOnly(error: unknown): undefined {
+  assert.ok(error instanceof ValetkeyError, `a bare error: ${String(error)}`)
 }
 
 async function beginFill(stage: FlowStage) {
@@ -139,7 +182,7 @@ type Plain = Readonly<Record<string, string>>
 async function refuses(stage: FlowStage, change: (good: Plain) => Plain): Promise<void> {
   const begun = await beginFill(stage)
   if (!begun) return
-  const good = stage.answer(begun.step)
+  const good = await stage.answer(begun.step)
   const fields = 'fields' in good ? good.fields : {}
   const plain = Object.fromEntries(Object.entries(fields).map(([name, secret]) => [name, secret.reveal()]))
   const changed = Object.entries(change(plain)).map(([name, value]) => [name, new Secret(value)] as const)
@@ -163,6 +206,11 @@ function assertTurn(turn: FlowTurn): void {
   }
   assert.ok(['visit', 'enter-code', 'fill', 'wait', 'hand-over'].includes(turn.step.ask))
   assert.ok(turn.memory instanceof Secret)
+}
+
+function assertReachable({ protocol, hostname }: URL): void {
+  const isHere = ['127.0.0.1', '[::1]'].includes(hostname)
+  assert.ok(protocol === 'https:' || (protocol === 'http:' && isHere), `${protocol}//${hostname}`)
 }
 
 function assertSilent(shown: string, secrets: readonly string[]): void {

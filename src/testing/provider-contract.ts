@@ -4,7 +4,11 @@ import type { Network, Outgoing } from '../model/network.ts'
 import { type Catalogue, fits, type Provider, providerSchema, type SignIn } from '../model/provider.ts'
 import { Secret } from '../model/secret.ts'
 import { type Check, tell } from './check.ts'
+import { visitChecks } from './provider-visits.ts'
 import { type ListeningStandIn, type StandInAnswer, standIn } from './stand-in.ts'
+
+/** What an authorization server issues, and no person fills in. */
+const ISSUED = 'accessToken'
 
 /** The rooms that a provider is tried with; handed in, so that a double can take any place. */
 export interface ProviderKit {
@@ -14,7 +18,7 @@ export interface ProviderKit {
   network(allow: readonly string[]): Network
 }
 
-/** Values for the fields of the first sign-in, and for the provider's variables. */
+/** Values for the fields of the first sign-in by a key, and for the provider's variables. */
 export interface ProviderExample {
   readonly vars?: Readonly<Record<string, string>>
   readonly good: Readonly<Record<string, string>>
@@ -32,15 +36,22 @@ export function providerChecks(
   example: ProviderExample,
   kit: ProviderKit,
 ): readonly Check[] {
+  const byKey = provider.signIns.filter(({ fields }) => fields.some(({ secret }) => secret))
   return [
     ...onPaper(provider, example, kit),
-    ...provider.signIns
+    ...byKey
       .slice(0, 1)
       .flatMap((signIn) => [
         ...onKeys(provider, signIn, example, kit),
         ...onTheWire({ provider, signIn, example, kit }),
       ]),
+    ...provider.signIns.flatMap((signIn) => onVisits({ provider, signIn, example, kit })),
   ]
+}
+
+function onVisits({ provider, signIn, example: { vars = {} }, kit }: Trial): readonly Check[] {
+  const flow = kit.flows.find(({ id }) => id === signIn.flow)
+  return flow?.comesBack ? visitChecks({ ...kit, provider, signIn, flow, vars }) : []
 }
 
 function onPaper(provider: Provider, { vars = {} }: ProviderExample, kit: ProviderKit): readonly Check[] {
@@ -65,10 +76,7 @@ function onPaper(provider: Provider, { vars = {} }: ProviderExample, kit: Provid
     check('wears only fields that it asks for', async () => {
       for (const { fields, present } of provider.signIns)
         for (const name of present.flatMap(fieldsOf))
-          assert.ok(
-            fields.some((field) => field.name === name),
-            name,
-          )
+          assert.ok(fields.some((field) => field.name === name) || (provider.oauth && name === ISSUED), name)
     }),
     check('is verified at one of its own hosts', async () => {
       const { origins, place } = kit.catalogue({}).destination(provider, vars)
@@ -79,8 +87,10 @@ function onPaper(provider: Provider, { vars = {} }: ProviderExample, kit: Provid
       const elsewhere = 'http://127.0.0.1:4010'
       const there = kit.catalogue({ [provider.id]: elsewhere }).destination(provider, vars)
       assert.deepEqual([there.base.origin, ...there.origins], [elsewhere, elsewhere])
-      for (const { verify } of provider.signIns)
-        if (verify) assert.equal(there.place(verify.url).origin, elsewhere)
+      const { issuer, authorize, token, revoke, userinfo } = provider.oauth ?? {}
+      const links = [issuer, authorize, token, revoke, userinfo]
+      for (const link of [...links, ...provider.signIns.map(({ verify }) => verify?.url)])
+        if (link) assert.equal(there.place(link).origin, elsewhere)
     }),
   ]
 }
@@ -217,6 +227,9 @@ async function connectWith(
     newId: () => 'one',
     known: Object.fromEntries(known),
     insist: false,
+    client: undefined,
+    redirectUri: undefined,
+    session: 'flow-one',
   }
   return flow.begin(context)
 }

@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { ValetkeyError } from '#client'
+import { Secret } from '../model/secret.ts'
+import { serverSchema } from '../protocol/server.ts'
+
+const values = z.record(z.string(), z.string())
+
+/** Before the person is sent off: what was filled in so far, and why it is asked again. */
+const askingSchema = z.strictObject({
+  stage: z.literal('asking'),
+  values,
+  because: z.string().optional(),
+})
+
+/** While the person is away: all that the answer must belong to, and that it is redeemed with. */
+const visitingSchema = z.strictObject({
+  stage: z.literal('visiting'),
+  server: serverSchema,
+  clientId: z.string(),
+  redirectUri: z.string(),
+  url: z.string(),
+  until: z.iso.datetime(),
+  state: z.string(),
+  /** Absent only where the provider is known to refuse PKCE. */
+  verifier: z.string().optional(),
+  /** Present where the person signs in with OpenID Connect. */
+  nonce: z.string().optional(),
+  scopes: z.array(z.string()),
+  vars: values,
+})
+
+const memorySchema = z.discriminatedUnion('stage', [askingSchema, visitingSchema])
+
+export type Asking = z.infer<typeof askingSchema>
+export type Visiting = z.infer<typeof visitingSchema>
+
+export function remember(held: Asking | Visiting): Secret {
+  return new Secret(JSON.stringify(held))
+}
+
+export function recall(memory: Secret): Asking | Visiting {
+  const found = memorySchema.safeParse(parsed(memory.reveal()))
+  if (found.success) return found.data
+  throw new ValetkeyError('flow-failed', 'the memory of this sign-in cannot be read', {
+    hint: 'begin it again',
+  })
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

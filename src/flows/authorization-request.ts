@@ -1,0 +1,113 @@
+import {
+  buildAuthorizationUrl,
+  calculatePKCECodeChallenge,
+  randomNonce,
+  randomPKCECodeVerifier,
+  randomState,
+} from 'openid-client'
+import { ValetkeyError } from '#client'
+import type { FlowContext } from '../model/flow.ts'
+import type { OAuth, SignIn } from '../model/provider.ts'
+import { configurationFor } from '../protocol/client.ts'
+import type { Server } from '../protocol/server.ts'
+import { tokenAnswer } from '../protocol/token-answer.ts'
+import type { Visiting } from './authorization-memory.ts'
+import { type Found, keysOf, serverOf, standingOf } from './authorization-server.ts'
+import { own, type Values, varsOf } from './key-fields.ts'
+
+const VISIT_MS = 10 * 60_000
+
+/**
+ * Everything of a request for authorization, made before the person is sent off: whose answer is
+ * awaited, and the three values that bind it to this one sign-in, each of 256 bits of its own.
+ */
+export async function prepare(context: FlowContext, values: Values, found: Found): Promise<Visiting> {
+  const { oauth, client } = standingOf(context)
+  const { redirectUri, now, session, signIn } = context
+  if (redirectUri === undefined) throw new ValetkeyError('flow-failed', 'there is no address to come back to')
+  const vars = { ...varsOf(context, values), ...fieldsOf(signIn, values) }
+  const server = await serverOf(context, { ...vars, ...provisional(context, vars) }, found)
+  refuseDowngrade(oauth, server)
+  const scopes = scopesFor([...signIn.scopes, ...ownScopes(values)], server)
+  const openId = scopes.includes('openid')
+  if (openId) keysOf(context, server, found)
+  const request = {
+    stage: 'visiting' as const,
+    server,
+    clientId: client.clientId,
+    redirectUri: redirectUri.href,
+    until: new Date(now().getTime() + VISIT_MS).toISOString(),
+    state: `${session}.${randomState()}`,
+    ...(oauth.pkce === 'S256' ? { verifier: randomPKCECodeVerifier() } : {}),
+    ...(openId ? { nonce: randomNonce() } : {}),
+    scopes: [...scopes],
+    vars,
+  }
+  return { ...request, url: (await addressOf(context, request)).href }
+}
+
+async function addressOf(context: FlowContext, request: Omit<Visiting, 'url'>): Promise<URL> {
+  const { oauth, client } = standingOf(context)
+  const { server, verifier, nonce, scopes, redirectUri, state } = request
+  const challenge = verifier && {
+    code_challenge: await calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  }
+  const judge = tokenAnswer({ answers: 'json', idToken: false })
+  const config = configurationFor({ ...context, server, client, clientAuth: oauth.clientAuth, judge })
+  const url = buildAuthorizationUrl(config, {
+    ...oauth.authorizeParams,
+    response_type: 'code',
+    redirect_uri: redirectUri,
+    ...(scopes.length > 0 ? { scope: scopes.join(oauth.scopeSeparator) } : {}),
+    state,
+    ...challenge,
+    ...(nonce === undefined ? {} : { nonce }),
+  })
+  const names = [...url.searchParams.keys()]
+  if (new Set(names).size === names.length) return url
+  throw new ValetkeyError('provider-not-configured', 'the endpoint of the provider speaks in our place')
+}
+
+/** Without a promise of PKCE a stolen code could be redeemed; nothing weaker is tried instead. */
+function refuseDowngrade({ pkce }: OAuth, server: Server): void {
+  if (pkce === 'none' || server.pkce) return
+  throw new ValetkeyError('provider-not-configured', 'the provider does not promise PKCE with S256', {
+    hint: 'its metadata name no code_challenge_methods_supported',
+  })
+}
+
+/** What else the sign-in asks for is remembered with the account, so that it is not asked for twice. */
+function fieldsOf({ fields }: SignIn, values: Values): Values {
+  return Object.fromEntries(
+    fields.flatMap(({ name, secret }) => {
+      const value = secret ? undefined : own(values, name)
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
+}
+
+/** Where a provider cannot know what it is wanted for, the person says so in a field of this name. */
+function ownScopes(values: Values): readonly string[] {
+  const scopes =
+    own(values, 'scopes')
+      ?.split(/[\s,]+/)
+      .filter(Boolean) ?? []
+  if (scopes.every((scope) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope))) return scopes
+  throw new ValetkeyError('invalid-request', 'these cannot be scopes')
+}
+
+/** A refresh token is asked for by name only where the server knows that name. */
+function scopesFor(scopes: readonly string[], server: Server): readonly string[] {
+  return scopes.filter((scope) => scope !== 'offline_access' || server.scopes?.includes(scope) !== false)
+}
+
+/** What the browser will tell is, until then, any of its choices: no link that is used before depends on it. */
+function provisional({ provider, signIn }: FlowContext, vars: Values): Values {
+  return Object.fromEntries(
+    Object.values(signIn.captures).flatMap((name) => {
+      const [first] = provider.vars.find((variable) => variable.name === name)?.choices ?? []
+      return first === undefined || vars[name] !== undefined ? [] : [[name, first]]
+    }),
+  )
+}

@@ -1,0 +1,57 @@
+import { ValetkeyError } from '#client'
+import type { Client, FlowContext } from '../model/flow.ts'
+import type { OAuth } from '../model/provider.ts'
+import { discover, type FoundServers } from '../protocol/discovery.ts'
+import type { FoundKeys, KeySource } from '../protocol/keys.ts'
+import { issuerOf, namedEndpoints, type Server } from '../protocol/server.ts'
+import { blankless } from './filled.ts'
+import { own, type Values } from './key-fields.ts'
+
+/** What was found lately about servers, shared by all sign-ins of one broker. */
+export interface Found {
+  readonly servers: FoundServers
+  readonly keys: FoundKeys
+}
+
+/** Our client, and how its provider is spoken to. */
+export interface Standing {
+  readonly oauth: OAuth
+  readonly client: Client
+}
+
+export function standingOf({ provider, client }: FlowContext): Standing {
+  if (provider.oauth && client) return { oauth: provider.oauth, client }
+  throw new ValetkeyError('provider-not-configured', `there is no client of ours at ${provider.name}`, {
+    hint: 'register one at the provider first',
+  })
+}
+
+/** What is known by now of all that the provider asks for. */
+export function knownValues({ provider, signIn, known }: FlowContext): Values {
+  return Object.fromEntries(
+    [...provider.vars, ...signIn.fields].flatMap(({ name }) => {
+      const value = blankless(name, own(known, name))
+      return value === '' ? [] : [[name, value]]
+    }),
+  )
+}
+
+/** The authorization server: by its issuer's metadata, which the provider file only completes, or by the file alone. */
+export async function serverOf(context: FlowContext, vars: Values, { servers }: Found): Promise<Server> {
+  const { provider, catalogue, network, now } = context
+  const { oauth } = standingOf(context)
+  const destination = catalogue.destination(provider, vars)
+  const { authorize, token, ...named } = namedEndpoints(oauth, destination)
+  const issuer = issuerOf(oauth, destination)
+  if (issuer !== undefined) return { ...named, ...(await discover(network, issuer, { found: servers, now })) }
+  if (authorize === undefined || token === undefined)
+    throw new ValetkeyError('config-invalid', 'no endpoints')
+  return { ...named, issuer: null, authorize, token, tellsIssuer: false, pkce: true, algorithms: [] }
+}
+
+/** Where the keys of a server are, if it shows any and signs with them. */
+export function keysOf({ network, now }: FlowContext, server: Server, { keys }: Found): KeySource {
+  const { jwks, algorithms } = server
+  if (jwks !== undefined && algorithms.length > 0) return { network, jwks, found: keys, now }
+  throw new ValetkeyError('provider-not-configured', 'the provider shows no keys to verify a sign-in by')
+}

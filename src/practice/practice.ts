@@ -1,0 +1,58 @@
+import type Provider from 'oidc-provider'
+import type { ProviderFile } from '../model/provider.ts'
+import { answerFor } from './answer.ts'
+import { configurationFor } from './configuration.ts'
+import { countAnswers, newCounts } from './counts.ts'
+import { openGrants } from './grants.ts'
+import { newKeys } from './keys.ts'
+import { listen } from './listen.ts'
+import { loadLibrary } from './load.ts'
+import { openOutage } from './outage.ts'
+import { PRACTICE_CLIENT_ID, practiceFile } from './provider-file.ts'
+import { openStore } from './store.ts'
+
+/** A real authorization server on this computer, for as long as it is open. */
+export interface Practice {
+  readonly origin: URL
+  readonly file: ProviderFile
+  /** The public client that it knows beforehand. */
+  readonly client: { readonly clientId: string }
+  close(): Promise<void>
+}
+
+export interface PracticeOptions {
+  /** Any free port where none is named. */
+  readonly port?: number
+  readonly now?: () => Date
+}
+
+export async function openPractice({
+  port = 0,
+  now = () => new Date(),
+}: PracticeOptions = {}): Promise<Practice> {
+  const { Provider } = await loadLibrary()
+  const keys = await newKeys()
+  const store = openStore(now)
+  const grants = openGrants(store)
+  const { server, origin, close } = await listen(port)
+  const provider = new Provider(origin.origin, configurationFor(store, grants, keys))
+  // What the library cannot answer it would otherwise print.
+  provider.silent = true
+  const counts = newCounts()
+  countAnswers(provider, counts, grants)
+  server.on('request', answerFor({ origin, provider, grants, counts, outage: openOutage(now), now }))
+  await letComeBackAnywhere(provider)
+  return { origin, file: practiceFile(origin), client: { clientId: PRACTICE_CLIENT_ID }, close }
+}
+
+/** The standard lets the port vary on loopback; our own client has a path that nobody can guess as well. */
+async function letComeBackAnywhere(provider: Provider): Promise<void> {
+  const client = await provider.Client.find(PRACTICE_CLIENT_ID)
+  if (client) client.redirectUriAllowed = isOnLoopback
+}
+
+function isOnLoopback(uri: string): boolean {
+  const url = URL.parse(uri)
+  if (url === null || url.protocol !== 'http:' || url.username !== '' || url.hash !== '') return false
+  return url.hostname === '127.0.0.1' || url.hostname === '[::1]'
+}

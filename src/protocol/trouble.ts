@@ -1,0 +1,68 @@
+import { ResponseBodyError } from 'openid-client'
+import { type ErrorCode, ValetkeyError } from '#client'
+
+export type Meaning = readonly [ErrorCode, message: string, hint?: string]
+
+// RFC 6749 §5.2. What is a fault of the client is told apart from what is over for good.
+const CLIENT_FAULT: Meaning = [
+  'provider-not-configured',
+  'the provider does not accept this client',
+  'check the client id, its secret and what the client was registered for',
+]
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  invalid_client: CLIENT_FAULT,
+  unauthorized_client: CLIENT_FAULT,
+  unsupported_grant_type: CLIENT_FAULT,
+  invalid_scope: CLIENT_FAULT,
+  invalid_target: CLIENT_FAULT,
+  redirect_uri_mismatch: CLIENT_FAULT,
+  incorrect_client_credentials: CLIENT_FAULT,
+  server_error: ['server-error', 'the provider has trouble of its own'],
+  temporarily_unavailable: ['server-error', 'the provider has trouble of its own'],
+  slow_down: ['rate-limited', 'the provider had too many requests'],
+}
+
+/**
+ * What the library threw, in our words. The original is left out on purpose, cause and all: it
+ * holds the whole answer, and answers hold tokens.
+ */
+export function troubleOf(error: unknown, meanings: Readonly<Record<string, Meaning>> = {}): ValetkeyError {
+  const chain = [...causes(error)]
+  const ours = chain.find((each) => each instanceof ValetkeyError)
+  if (ours instanceof ValetkeyError) return ours
+  const refusal = refusalOf(error)
+  if (refusal !== undefined) return meant(refusal, meanings)
+  const claim = chain.map(claimOf).find((each) => each !== undefined)
+  return claim === undefined
+    ? new ValetkeyError('bad-answer', 'the answer of the provider cannot be accepted')
+    : new ValetkeyError('bad-answer', `the answer of the provider is not right in "${claim}"`)
+}
+
+/** The name of the error that a server refused with; undefined where it did not. */
+export function refusalOf(error: unknown): string | undefined {
+  const body = [...causes(error)].find((each) => each instanceof ResponseBodyError)
+  return body instanceof ResponseBodyError ? body.error : undefined
+}
+
+function meant(error: string, meanings: Readonly<Record<string, Meaning>>): ValetkeyError {
+  const unknown: Meaning = ['exchange-failed', 'the provider refused, for a reason of its own']
+  const known = Object.hasOwn(meanings, error) ? meanings[error] : undefined
+  const [code, message, hint] =
+    known ?? (Object.hasOwn(MEANINGS, error) ? MEANINGS[error] : undefined) ?? unknown
+  return new ValetkeyError(code, message, hint === undefined ? {} : { hint })
+}
+
+/** The name of the claim or the field that was not right; our own words, and no value. */
+function claimOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  const { claim, attribute } = error as { claim?: unknown; attribute?: unknown }
+  const name = claim ?? attribute
+  return typeof name === 'string' && /^[a-z_]{1,20}$/.test(name) ? name : undefined
+}
+
+function* causes(error: unknown): Generator<unknown> {
+  for (let each = error, depth = 0; each !== undefined && depth < 8; depth += 1) {
+    yield each
+    each = each instanceof Error ? each.cause : undefined
+  }
+}

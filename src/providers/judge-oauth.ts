@@ -1,0 +1,89 @@
+import type { OAuth, Provider, SignIn } from '../model/provider.ts'
+import { isAddressOf } from './destination.ts'
+import { type Flaw, flawsOfHost, undeclared } from './judge-host.ts'
+import { placeholders } from './template.ts'
+
+/** What an authorization server issues, by the name under which it is worn; no person fills it in. */
+export const ISSUED = 'accessToken'
+
+const LINKS = ['issuer', 'authorize', 'token', 'revoke', 'userinfo'] as const
+
+/** What a request for authorization says of itself, so that no file can say it in our place. */
+const OURS = new Set([
+  'response_type',
+  'client_id',
+  'redirect_uri',
+  'scope',
+  'state',
+  'nonce',
+  'code_challenge',
+  'code_challenge_method',
+  'request',
+  'request_uri',
+])
+
+/** What an answer to it says, and is read for something else than a variable. */
+const THEIRS = new Set(['code', 'state', 'iss', 'error', 'error_description', 'error_uri'])
+
+export function* flawsOfOAuth(provider: Provider): Generator<Flaw> {
+  const { oauth, signIns, revoke } = provider
+  if (oauth) {
+    for (const name of LINKS) yield* flawsOfEndpoint(provider, oauth[name], `oauth.${name}`)
+    yield* flawsOfIssuer(oauth.issuer)
+    yield* flawsOfParams(oauth)
+  }
+  for (const [i, signIn] of signIns.entries()) {
+    yield* flawsOfScopes(oauth, signIn, `signIns[${i}].scopes`)
+    yield* flawsOfCaptures(provider, signIn, `signIns[${i}].captures`)
+  }
+  if (revoke.how === 'rfc7009' && !oauth?.revoke && !oauth?.issuer)
+    yield { field: 'revoke.how', words: 'needs an issuer, or the endpoint oauth.revoke' }
+}
+
+/** An endpoint gets the code, the client's secret and the refresh token, so it moves as little as a host. */
+function* flawsOfEndpoint(provider: Provider, link: string | undefined, field: string): Generator<Flaw> {
+  if (link === undefined) return
+  yield* undeclared(provider, link, field)
+  const [, host = '', rest = ''] = /^https?:\/\/([^/?#]*)(.*)$/.exec(link) ?? []
+  if (rest.includes('#') || host.includes('@')) yield { field, words: 'must have no fragment and no user' }
+  const [variable = ''] = placeholders(link)
+  if (!isAddressOf(provider, variable)) yield* flawsOfHost(provider, host, field)
+  else if (link !== `https://{${variable}}`) yield { field, words: 'must be this variable and nothing else' }
+}
+
+/** Issuers are compared to the letter, so one that an address parser would change could never be met. */
+function* flawsOfIssuer(issuer: string | undefined): Generator<Flaw> {
+  if (issuer === undefined || placeholders(issuer).length > 0) return
+  const href = URL.parse(issuer)?.href
+  if (href !== issuer && href !== `${issuer}/`)
+    yield { field: 'oauth.issuer', words: 'must be written as its server writes it' }
+  if (/[?#]/.test(issuer)) yield { field: 'oauth.issuer', words: 'must have no query and no fragment' }
+}
+
+function* flawsOfParams({ authorizeParams }: OAuth): Generator<Flaw> {
+  const ours = Object.keys(authorizeParams).find((name) => OURS.has(name))
+  if (ours) yield { field: `oauth.authorizeParams.${ours}`, words: 'is not for a provider to set' }
+  const mode = authorizeParams['response_mode'] ?? 'query'
+  if (mode !== 'query' && mode !== 'form_post')
+    yield { field: 'oauth.authorizeParams.response_mode', words: 'must be "query" or "form_post"' }
+}
+
+/** Who signs in with OpenID Connect proves it by a signature, and only an issuer has keys. */
+function* flawsOfScopes(oauth: OAuth | undefined, { scopes }: SignIn, field: string): Generator<Flaw> {
+  if (scopes.length > 0 && !oauth) yield { field, words: 'needs oauth' }
+  if (scopes.includes('openid') && !oauth?.issuer) yield { field, words: 'with openid needs an oauth.issuer' }
+  if (scopes.some((scope) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)))
+    yield { field, words: 'must be visible ASCII, without spaces, quotes and backslashes' }
+}
+
+/** What the browser brings back may choose among what the file lists, and nothing else. */
+function* flawsOfCaptures({ vars, oauth }: Provider, signIn: SignIn, at: string): Generator<Flaw> {
+  for (const [parameter, name] of Object.entries(signIn.captures)) {
+    const field = `${at}.${parameter}`
+    if (THEIRS.has(parameter)) yield { field, words: 'is not for a variable' }
+    if (!vars.some((variable) => variable.name === name && variable.choices))
+      yield { field, words: 'must be a variable with a list of choices' }
+    if ([oauth?.issuer, oauth?.authorize].some((link) => link && placeholders(link).includes(name)))
+      yield { field, words: 'is known only after the person was sent off' }
+  }
+}
