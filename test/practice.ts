@@ -46,6 +46,7 @@ export function tokenFlow(): { readonly flow: Flow; readonly issue: Issue } {
   const flow: Flow = {
     id: 'token',
     nature: 'pure',
+    comesBack: false,
     begin: (context) => issue.begin(context),
     next: (context) => issue.begin(context),
     async revoke(_, { worn }) {

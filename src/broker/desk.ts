@@ -60,14 +60,15 @@ async function* listen(kit: Kit, caller: Caller, query: EventQuery = {}): AsyncG
   yield* kit.happenings.listen(caller, query)
 }
 
-function listProviders(kit: Kit) {
-  return kit.catalogue.list().map(({ id, name, category, signIns, hosts }) => ({
+function listProviders(kit: Kit): readonly ProviderCard[] {
+  return kit.catalogue.list().map(({ id, name, category, signIns, hosts, registration }) => ({
     id,
     name,
     category,
     hosts,
     flows: signIns.map((signIn) => signIn.flow).filter((flow) => kit.flows.has(flow)),
-    from: kit.catalogue.isBuiltIn(id) ? ('built-in' as const) : ('yours' as const),
+    needs: registration === 'yours' && !kit.flows.get(signIns[0]?.flow ?? '')?.comesBack ? 'nothing' : needsOf(kit, id, registration),
+    from: kit.catalogue.isBuiltIn(id) ? 'built-in' : 'yours',
   }))
 }
 

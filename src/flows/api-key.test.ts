@@ -40,7 +40,7 @@ async function at(id: string, route: StandInRoute, { known = {}, insist = false 
     insist,
     client: undefined,
     redirectUri: undefined,
-    session: 'flow-one',
+    state: 'flow-one.word',
   }
   return { context, there }
 }

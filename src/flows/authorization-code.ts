@@ -84,19 +84,19 @@ function send(held: Visiting): FlowTurn {
 }
 
 function ask(context: FlowContext, held: Asking): FlowTurn {
-  const { because } = held
+  const { why } = held
   const step = {
     ask: 'fill',
     fields: questions(context, held),
-    ...(because === undefined ? {} : { because }),
+    ...why,
   } as const
   return { step, memory: remember(held) }
 }
 
 /** The provider's variables, without those that the browser will bring. */
-function questions(context: FlowContext, { values, because }: Asking): readonly Field[] {
+function questions(context: FlowContext, { values, why }: Asking): readonly Field[] {
   const captured = new Set(Object.values(context.signIn.captures))
   const vars = context.provider.vars.filter(({ name }) => !captured.has(name))
   const provider = { ...context.provider, vars }
-  return openQuestions({ ...context, provider }, { values, because, mayKeep: false })
+  return openQuestions({ ...context, provider }, { values, why, mayKeep: false })
 }

@@ -91,7 +91,7 @@ async function ownerOf(
   const destination = context.catalogue.destination(context.provider, vars)
   const finding = await liveCheck(context, verify, destination, credential)
   if (finding.alive) return { subject: finding.subject, displayName: finding.displayName }
-  throw new ValetkeyError('exchange-failed', `it is not known whose account this is: ${finding.because}`)
+  throw new ValetkeyError('exchange-failed', `it is not known whose account this is: ${finding.why.because}`)
 }
 
 /** What the browser told; the catalogue judges it like any other value. */

@@ -3,7 +3,6 @@ import {
   calculatePKCECodeChallenge,
   randomNonce,
   randomPKCECodeVerifier,
-  randomState,
 } from 'openid-client'
 import { ValetkeyError } from '#client'
 import type { FlowContext } from '../model/flow.ts'
@@ -23,8 +22,8 @@ const VISIT_MS = 10 * 60_000
  */
 export async function prepare(context: FlowContext, values: Values, found: Found): Promise<Visiting> {
   const { oauth, client } = standingOf(context)
-  const { redirectUri, now, session, signIn } = context
-  if (redirectUri === undefined) throw new ValetkeyError('flow-failed', 'there is no address to come back to')
+  const { redirectUri, now, state, signIn } = context
+  if (redirectUri === undefined || state === undefined) throw new ValetkeyError('flow-failed', 'there is no address to come back to')
   const vars = { ...varsOf(context, values), ...fieldsOf(signIn, values) }
   const server = await serverOf(context, { ...vars, ...provisional(context, vars) }, found)
   refuseDowngrade(oauth, server)
@@ -37,7 +36,7 @@ export async function prepare(context: FlowContext, values: Values, found: Found
     clientId: client.clientId,
     redirectUri: redirectUri.href,
     until: new Date(now().getTime() + VISIT_MS).toISOString(),
-    state: `${session}.${randomState()}`,
+    state,
     ...(oauth.pkce === 'S256' ? { verifier: randomPKCECodeVerifier() } : {}),
     ...(openId ? { nonce: randomNonce() } : {}),
     scopes: [...scopes],

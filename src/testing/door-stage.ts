@@ -69,6 +69,8 @@ export async function openDoorStage(): Promise<DoorStage> {
     network: recording(sent),
     anchor: inMemory(),
     home: '/nowhere',
+    callbacks: { open: () => Promise.reject(new Error('nobody comes back here')) },
+    clients: {},
     socket: '/nowhere/valetkey.sock',
     version: '0.0.0',
     ...clock,
@@ -121,6 +123,7 @@ function flowTaking(keys: readonly string[]): Flow {
   return {
     id: 'api-key',
     nature: 'pure',
+    comesBack: false,
     begin: async ({ known }: FlowContext) => (known['key'] === undefined ? ask() : judge(known['key'])),
     async next(_context, _memory, answer) {
       if (answer === undefined) return ask()

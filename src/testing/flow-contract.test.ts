@@ -76,7 +76,7 @@ const contextOf = (): FlowContext => ({
   insist: false,
   client: undefined,
   redirectUri: undefined,
-  session: 'flow-one',
+  state: 'flow-one.word',
 })
 
 function broken(make: () => Flow): Promise<readonly string[]> {

@@ -28,7 +28,7 @@ export interface OAuthScene {
   readonly known?: Readonly<Record<string, string>>
   /** An empty secret makes a public client. */
   readonly clientSecret?: string
-  readonly session?: string
+  readonly state?: string
 }
 
 export const REDIRECT_URI = 'http://127.0.0.1:49152/cb/one'
@@ -72,7 +72,7 @@ export function oauthStage(rooms: OAuthRooms, scene: OAuthScene): FlowContext {
       clientSecret: clientSecret === '' ? undefined : new Secret(clientSecret),
     },
     redirectUri: new URL(REDIRECT_URI),
-    session: scene.session ?? 'flow-one',
+    state: scene.state ?? `flow-one.${randomState()}`,
   }
 }
 

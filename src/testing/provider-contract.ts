@@ -229,7 +229,7 @@ async function connectWith(
     insist: false,
     client: undefined,
     redirectUri: undefined,
-    session: 'flow-one',
+    state: 'flow-one.word',
   }
   return flow.begin(context)
 }

@@ -86,7 +86,7 @@ async function atStandIn(
         insist: false,
         client: { clientId: 'client', clientSecret: new Secret(canary('client')) },
         redirectUri: new URL(REDIRECT_URI),
-        session: 'flow-one',
+        state: 'flow-one.word',
       },
       there,
     )

@@ -15,7 +15,7 @@ export const OPENAI: ProviderCard = {
   category: 'ai',
   flows: ['api-key'],
   hosts: ['api.openai.com'],
-  from: 'built-in',
+  needs: 'nothing', from: 'built-in',
 }
 
 export const ACCOUNT: Account = {

@@ -18,6 +18,8 @@ const VERBS: Record<AuditVerb, true> = {
   revoke: true,
   bind: true,
   unbind: true,
+  register: true,
+  unregister: true,
   'end-lease': true,
   unlock: true,
   lock: true,
