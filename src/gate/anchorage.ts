@@ -1,13 +1,16 @@
+import { ValetkeyError } from '#client'
 import { INSTALLATION } from '../model/caller.ts'
 import type { Anchor } from '../model/gate.ts'
-import { type AuditBaseRow, EVERY_OWNER, type Rows } from '../model/storage.ts'
-import type { Vault } from '../model/vault.ts'
+import { Secret } from '../model/secret.ts'
+import { type AuditBaseRow, EVERY_OWNER, type Rows, type Storage } from '../model/storage.ts'
+import type { Place, Vault } from '../model/vault.ts'
 import {
   BASE_LABEL,
   genesis,
   HEAD_LABEL,
   type Link,
   parseAnchor,
+  parseLink,
   printAnchor,
   printLink,
   same,
@@ -18,6 +21,9 @@ export interface Base {
   readonly link: Link
   readonly genuine: boolean
 }
+
+/** The rows of a storage, and whether others write to it too. */
+type ChainRows = Rows & Pick<Storage, 'shared'>
 
 export type Remembered = Link | 'missing' | 'damaged'
 
@@ -61,9 +67,45 @@ export async function findHead(rows: Rows, base: Link): Promise<Link> {
   return last === undefined ? base : { seq: last.seq, hash: last.hash }
 }
 
+const VOUCHED: Place = { owner: INSTALLATION, record: 'audit', field: 'vouched', generation: 0 }
+
+/** How far the record is vouched for by any of those who write to it. */
+export async function findVouched(rows: Rows, vault: Vault): Promise<Link | undefined> {
+  try {
+    const link = await vault.take(rows, VOUCHED)
+    return link && parseLink(link.revealBytes())
+  } catch (error) {
+    // Forged or missing, it vouches for nothing.
+    if (error instanceof ValetkeyError && error.code === 'tampered') return undefined
+    throw error
+  }
+}
+
+/**
+ * Vouches for the chain up to a link that is on disk, so that others know as genuine what will not open
+ * any more. False where the chain is not the one which another of the writers vouched for.
+ */
+export function vouchFor(storage: Storage, vault: Vault, link: Link, anew = false): Promise<boolean> {
+  return storage.transaction('synced', async (rows) => {
+    const there = await findVouched(rows, vault)
+    if (!anew && there !== undefined && !(await passesThrough(rows, vault, there))) return false
+    if (anew || there === undefined || there.seq < link.seq)
+      await vault.put(rows, VOUCHED, new Secret(printLink(link)))
+    return true
+  })
+}
+
+/** Whether the chain still holds a link. What was pruned since was vouched for when it went. */
+export async function passesThrough(rows: Rows, vault: Vault, { seq, hash }: Link): Promise<boolean> {
+  const there = await entryAt(rows, seq)
+  if (there !== undefined) return same(there.hash, hash)
+  const { link, genuine } = await findBase(rows, vault)
+  return genuine && (link.seq > seq || (link.seq === seq && same(link.hash, hash)))
+}
+
 /** What is wrong between the chain and what the anchor remembers, in words; undefined if nothing is. */
 export async function anchorTrouble(
-  rows: Rows,
+  rows: ChainRows,
   base: Base,
   remembered: Remembered,
 ): Promise<string | undefined> {
@@ -75,13 +117,16 @@ export async function anchorTrouble(
 
 /** What is wrong if the chain once passed through this link. */
 export async function linkTrouble(
-  rows: Rows,
+  rows: ChainRows,
   base: Base,
   link: Link,
   head: Link,
 ): Promise<string | undefined> {
   if (link.seq > head.seq) return missingAtTheEnd(link.seq - head.seq)
-  if (link.seq < base.link.seq) return 'the anchor is older than the beginning of the record'
+  if (link.seq < base.link.seq) {
+    // Where others write as well, it may have been one of them who pruned.
+    return rows.shared && base.genuine ? undefined : 'the anchor is older than the beginning of the record'
+  }
   const there = link.seq === base.link.seq ? base.link : await entryAt(rows, link.seq)
   if (there !== undefined && same(there.hash, link.hash)) return undefined
   return `entry ${link.seq} is not the one that was written: an older copy was put back, or entries were changed`

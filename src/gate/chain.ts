@@ -3,7 +3,8 @@ import { type CallerId, INSTALLATION } from '../model/caller.ts'
 import type { Anchor, AuditChain, NewEntry } from '../model/gate.ts'
 import type { Durability, Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
-import { findBase, findHead, recall, remember } from './anchorage.ts'
+import { findBase, findHead, passesThrough, recall, remember, vouchFor } from './anchorage.ts'
+import type { Link } from './layout.ts'
 import { paced } from './paced.ts'
 import { lockedError, notRecorded, openPen } from './pen.ts'
 import { lastToGo, removeUpTo } from './prune.ts'
@@ -30,8 +31,8 @@ const HOUSE: CallerId = 'workload:valetkey'
 type State =
   | { readonly is: 'paused' }
   | { readonly is: 'open' }
-  /** Not as the anchor says, and how that was noticed. */
-  | { readonly is: 'restored'; readonly because: string }
+  /** Not as the anchor says, or without a link that this process had seen on disk, and how that was noticed. */
+  | { readonly is: 'restored'; readonly because: string; readonly without?: Link | undefined }
 
 export function auditChain(parts: ChainParts): AuditChain {
   const { storage, vault, anchor, log = () => undefined } = parts
@@ -61,7 +62,19 @@ export function auditChain(parts: ChainParts): AuditChain {
     const { head } = pen
     if (head === undefined || state.is === 'restored') return
     await storage.sync()
-    tell(await remember(anchor, vault, head))
+    if (!storage.shared || (await settled(head))) tell(await remember(anchor, vault, head))
+  }
+
+  /** A server that crashed in between has synced what was left, and that need not be what was written. */
+  async function settled(head: Link): Promise<boolean> {
+    if (!(await passesThrough(storage, vault, head))) {
+      log('the end of the record was lost with the database server, before it was synced')
+      return false
+    }
+    pen.settle(head)
+    if (await vouchFor(storage, vault, head)) return true
+    state = { is: 'restored', because: 'it is not the record that others wrote to' }
+    return false
   }
 
   /** Whoever ships the log elsewhere has an anchor which nobody here can put back. */
@@ -75,7 +88,11 @@ export function auditChain(parts: ChainParts): AuditChain {
   async function append(entry: NewEntry): Promise<number> {
     if (state.is === 'restored' && entry.verb !== 'accept-restore') throw restoredError(state.because)
     if (state.is === 'paused') throw lockedError()
-    const seq = await pen.write(entry)
+    const seq = await pen.write(entry).catch((error: unknown) => {
+      if (state.is === 'open' && error instanceof ValetkeyError && error.code === 'vault-restored')
+        state = { is: 'restored', because: error.message, without: pen.sure }
+      throw error
+    })
     if (entry.verb === 'erase-owner' && entry.outcome === 'opened') await vouch()
     return seq
   }
@@ -93,7 +110,10 @@ export function auditChain(parts: ChainParts): AuditChain {
     const base = await findBase(storage, vault)
     const remembered = await recall(anchor, vault)
     const because = await troubleAtStart(parts, base, remembered)
-    pen.put(await findHead(storage, base.link))
+    pen.put(
+      await findHead(storage, base.link),
+      because === undefined && typeof remembered !== 'string' ? remembered : undefined,
+    )
     // From the first entry on there is an anchor, so that a missing one means something.
     if (remembered === 'missing' && because === undefined) await anchoring.now()
     state = because === undefined ? { is: 'open' } : { is: 'restored', because }
@@ -116,9 +136,17 @@ export function auditChain(parts: ChainParts): AuditChain {
   async function acceptRestore(): Promise<void> {
     if (state.is === 'paused') throw lockedError()
     if (state.is === 'open') return
-    await append(houseEntry('accept-restore', state.because))
+    const { because } = state
+    if (storage.shared) await takeAsItIs()
+    await append(houseEntry('accept-restore', because))
     state = { is: 'open' }
     await anchoring.now()
+  }
+
+  async function takeAsItIs(): Promise<void> {
+    const head = await findHead(storage, (await findBase(storage, vault)).link)
+    pen.put(head)
+    await vouchFor(storage, vault, head, true)
   }
 
   async function prune(before: Date): Promise<void> {
@@ -130,9 +158,16 @@ export function auditChain(parts: ChainParts): AuditChain {
     await removeUpTo(parts, last)
   }
 
+  /** What this process itself vouches for. */
+  function remembered(): Link | undefined {
+    if (state.is === 'restored') return state.without
+    if (state.is === 'paused') return undefined
+    return storage.shared ? pen.sure : pen.head
+  }
+
   async function verify() {
     await pen.drained()
-    return verifyChain(parts, state.is === 'open' ? pen.head : undefined)
+    return verifyChain(parts, remembered())
   }
 
   return {

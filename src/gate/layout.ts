@@ -16,6 +16,8 @@ import type { Place } from '../model/vault.ts'
 //
 // A link is a place in the chain: seq (8) | hash (32).
 // The anchor is: version (1) | link (40) | MAC over the link under the label "audit head".
+// Where several processes write to one chain, the furthest link that one of them found on disk is sealed
+// for the place (owner "installation", record "audit", field "vouched", generation 0).
 // After entries were pruned, the base holds the link of the last one that was removed, and a MAC
 // over it under the label "audit base".
 
@@ -63,11 +65,14 @@ export function printAnchor(link: Link, mac: Uint8Array): Uint8Array {
   return Buffer.concat([Uint8Array.of(ANCHOR_VERSION), printLink(link), mac])
 }
 
+export function parseLink(bytes: Uint8Array): Link {
+  const all = Buffer.from(bytes)
+  return { seq: Number(all.readBigUInt64BE(0)), hash: all.subarray(8, LINK_BYTES) }
+}
+
 export function parseAnchor(anchor: Uint8Array): { link: Link; mac: Uint8Array } | undefined {
   if (anchor[0] !== ANCHOR_VERSION || anchor.length <= 1 + LINK_BYTES) return undefined
-  const all = Buffer.from(anchor)
-  const link = { seq: Number(all.readBigUInt64BE(1)), hash: all.subarray(9, 1 + LINK_BYTES) }
-  return { link, mac: all.subarray(1 + LINK_BYTES) }
+  return { link: parseLink(anchor.subarray(1)), mac: anchor.subarray(1 + LINK_BYTES) }
 }
 
 export function same(one: Uint8Array, other: Uint8Array): boolean {

@@ -2,9 +2,10 @@ import { setImmediate as turnOver } from 'node:timers/promises'
 import { type AuditVerb, ValetkeyError } from '#client'
 import type { NewEntry } from '../model/gate.ts'
 import { Secret } from '../model/secret.ts'
-import type { AuditRow, Durability, Storage } from '../model/storage.ts'
+import type { AuditRow, Durability, Rows, Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
-import { canonical, hashOf, type Link, placeOf } from './layout.ts'
+import { findHead, passesThrough } from './anchorage.ts'
+import { canonical, hashOf, type Link, placeOf, same } from './layout.ts'
 
 interface PenParts {
   readonly storage: Storage
@@ -20,7 +21,11 @@ interface PenParts {
 interface Pen {
   /** Where the chain stands; undefined until the pen was put there. */
   readonly head: Link | undefined
-  put(head: Link | undefined): void
+  /** The last link that is known to be on disk: the chain passes through it for ever. */
+  readonly sure: Link | undefined
+  put(head: Link | undefined, sure?: Link): void
+  /** Told of a link that was found on disk. */
+  settle(link: Link): void
   write(entry: NewEntry): Promise<number>
   /** Resolves when nothing is waiting any more. */
   drained(): Promise<void>
@@ -38,6 +43,7 @@ const SOON: readonly AuditVerb[] = ['lend', 'forward']
 
 export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen {
   let head: Link | undefined
+  let sure: Link | undefined
   let waiting: Waiting[] = []
   let flushing: Promise<void> | undefined
 
@@ -61,9 +67,9 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
   async function flush(batch: readonly Waiting[]): Promise<void> {
     const durability = batch.every(({ entry }) => SOON.includes(entry.verb)) && maySoon() ? 'soon' : 'synced'
     try {
-      const rows = await chained(batch)
-      await storage.transaction(durability, (to) => to.insert('audit', rows))
+      const rows = storage.shared ? await addBehind(batch, durability) : await add(batch, durability)
       head = rows.at(-1)
+      if (durability === 'synced') sure = head
       rows.forEach(({ seq }, index) => {
         batch[index]?.written(seq)
       })
@@ -73,13 +79,48 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
     }
   }
 
-  async function chained(batch: readonly Waiting[]): Promise<AuditRow[]> {
+  async function add(batch: readonly Waiting[], durability: Durability): Promise<readonly AuditRow[]> {
     if (head === undefined) throw lockedError()
+    const rows = await chained(batch, head)
+    await storage.transaction(durability, (to) => to.insert('audit', rows))
+    return rows
+  }
+
+  /**
+   * Where others write to the same chain, it is in their turn with them, and behind what they wrote. What
+   * was sealed beforehand is good when nobody wrote since.
+   */
+  async function addBehind(batch: readonly Waiting[], durability: Durability): Promise<readonly AuditRow[]> {
+    const known = head
+    if (known === undefined) throw lockedError()
+    const ready = await chained(batch, known)
+    const inTurn = async (to: Rows) => {
+      const there = await presentHead(to, known)
+      const rows = there === known ? ready : await chained(batch, there, to)
+      await to.insert('audit', rows)
+      return rows
+    }
+    return storage.transaction(durability, inTurn, { turn: 'audit' })
+  }
+
+  /**
+   * The chain may have grown, and a server that crashed may have lost what it had not synced. What is
+   * known to be on disk is never lost like that.
+   */
+  async function presentHead(rows: Rows, known: Link): Promise<Link> {
+    if (sure === undefined) throw lockedError()
+    const there = await findHead(rows, sure)
+    if (there.seq === known.seq && same(there.hash, known.hash)) return known
+    if (await passesThrough(rows, vault, sure)) return there
+    throw cutError(sure)
+  }
+
+  async function chained(batch: readonly Waiting[], after: Link, within?: Rows): Promise<AuditRow[]> {
     const rows: AuditRow[] = []
-    let { seq, hash } = head
+    let { seq, hash } = after
     for (const { entry, at } of batch) {
       seq += 1
-      const row = await sealedRow(vault, entry, seq, at)
+      const row = await sealedRow(vault, entry, seq, at, within)
       hash = hashOf(hash, row)
       rows.push({ ...row, hash })
     }
@@ -90,8 +131,15 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
     get head() {
       return head
     },
-    put(link) {
+    get sure() {
+      return sure
+    },
+    put(link, known = link) {
       head = link
+      sure = known
+    },
+    settle(link) {
+      if (sure !== undefined && sure.seq < link.seq) sure = link
     },
     write,
     drained: async () => flushing,
@@ -103,10 +151,11 @@ async function sealedRow(
   entry: NewEntry,
   seq: number,
   at: number,
+  within?: Rows,
 ): Promise<Omit<AuditRow, 'hash'>> {
   const { owner } = entry
   const text = new Secret(canonical({ ...entry, seq, at }))
-  const { keyId, bytes } = await vault.seal(placeOf({ owner, seq }), text)
+  const { keyId, bytes } = await vault.seal(placeOf({ owner, seq }), text, within)
   return { owner, seq, at, keyId, sealed: bytes }
 }
 
@@ -116,9 +165,15 @@ export function lockedError(): ValetkeyError {
   })
 }
 
-/** A locked vault is said as such; everything else is a record that could not be written. */
+function cutError({ seq }: Link): ValetkeyError {
+  return new ValetkeyError('vault-restored', `entry ${seq} of the record is not the one that was written`, {
+    hint: 'valetkey vault accept-restore',
+  })
+}
+
+/** A vault that is locked, or not as it was left, is said as such; all else is a record that could not be written. */
 export function notRecorded(cause: unknown): ValetkeyError {
-  if (cause instanceof ValetkeyError && cause.code === 'locked') return cause
+  if (cause instanceof ValetkeyError && ['locked', 'vault-restored'].includes(cause.code)) return cause
   const full = cause instanceof ValetkeyError && cause.code === 'disk-full'
   return new ValetkeyError('not-recorded', 'this could not be put on record, so it was not done', {
     hint: full ? 'free disk space, then try again' : "look at the vault's folder, then try again",

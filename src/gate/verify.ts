@@ -8,6 +8,7 @@ import {
   type Base,
   findBase,
   findHead,
+  findVouched,
   linkTrouble,
   type Remembered,
   recall,
@@ -53,11 +54,13 @@ export async function verifyChain(parts: VerifyParts, head: Link | undefined): P
   const { storage, vault, now } = parts
   const remembered = await recall(parts.anchor, vault)
   const base = await findBase(storage, vault)
-  const vouched = head?.seq ?? (typeof remembered === 'string' ? Number.POSITIVE_INFINITY : remembered.seq)
-  const walk = await walkAlong(parts, { after: base.link, from: 0, vouched })
+  const others = await vouchedByOthers(parts, base)
+  const own = head?.seq ?? (typeof remembered === 'string' ? Number.POSITIVE_INFINITY : remembered.seq)
+  const walk = await walkAlong(parts, { after: base.link, from: 0, vouched: Math.max(own, others.seq) })
   const trouble =
     (head && (await linkTrouble(storage, base, head, await findHead(storage, base.link)))) ??
-    (await anchorTrouble(storage, base, remembered))
+    (await anchorTrouble(storage, base, remembered)) ??
+    others.trouble
   const problems = [base.genuine ? [] : MOVED, walk.problems, trouble ?? []].flat()
   return {
     ok: problems.length === 0,
@@ -80,9 +83,23 @@ export async function troubleAtStart(
   const trouble = await anchorTrouble(parts.storage, base, remembered)
   if (trouble !== undefined || !base.genuine) return trouble ?? MOVED
   if (typeof remembered === 'string') return undefined
-  const { seq } = remembered
-  const { problems } = await walkAlong(parts, { after: remembered, from: seq + 1, vouched: seq })
+  const others = await vouchedByOthers(parts, base)
+  if (others.trouble !== undefined) return others.trouble
+  const after = remembered.seq < base.link.seq ? base.link : remembered
+  const vouched = Math.max(remembered.seq, others.seq)
+  const { problems } = await walkAlong(parts, { after, from: after.seq + 1, vouched })
   return problems[0]
+}
+
+/** How far the others who write to the same chain vouch for it, and whether it is still theirs. */
+async function vouchedByOthers(
+  { storage, vault }: VerifyParts,
+  base: Base,
+): Promise<{ readonly seq: number; readonly trouble?: string | undefined }> {
+  const link = storage.shared ? await findVouched(storage, vault) : undefined
+  if (link === undefined) return { seq: 0 }
+  const trouble = await linkTrouble(storage, base, link, await findHead(storage, base.link))
+  return { seq: link.seq, trouble }
 }
 
 async function walkAlong(parts: VerifyParts, { after, from, vouched }: Stretch): Promise<Walk> {

@@ -171,10 +171,46 @@ export interface Rows {
  */
 export type Durability = 'synced' | 'soon'
 
+/** Something of which nobody else shall do the same at the same time, taken in hand for a while. */
+export interface Held {
+  /** Lets go. Where its time was over and somebody else has it by now, it stays theirs. */
+  release(): Promise<void>
+}
+
+/** That something about an account was changed: the account itself, or a binding to it. */
+export interface Changed {
+  readonly owner: OwnerId
+  /** The id of the account. */
+  readonly record: string
+}
+
+export interface TransactionOptions {
+  /** Those who write to the end of the record do so one after the other, in whichever process. */
+  readonly turn?: 'audit'
+}
+
 export interface Storage extends Rows {
   /** For people: `sqlite`, `postgres`. Never asked who it is by code. */
   readonly engine: string
-  transaction<R>(durability: Durability, work: (rows: Rows) => Promise<R>): Promise<R>
+  /** Other processes may write to it at the same time. */
+  readonly shared?: true
+  /**
+   * All of the work or nothing of it, as if transactions came one after the other. Where another one got
+   * in the way the work is done again from its start, so it shall do nothing but ask its rows. What was
+   * refused once inside of it is not undone by catching the refusal: then nothing of it is kept.
+   */
+  transaction<R>(
+    durability: Durability,
+    work: (rows: Rows) => Promise<R>,
+    options?: TransactionOptions,
+  ): Promise<R>
   sync(): Promise<void>
+  /** Undefined while somebody else has it. Who does not let go is succeeded when the time is over. */
+  hold(owner: OwnerId, record: string, milliseconds: number): Promise<Held | undefined>
+  /**
+   * Tells what was changed by whoever, this process included, until it is stopped. `missed` says that
+   * some of it may not have been told, as when listening begins: nothing remembered is to be trusted then.
+   */
+  changes?(heard: (what: Changed | 'missed') => void): () => void
   close(): Promise<void>
 }

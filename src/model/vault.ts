@@ -26,7 +26,8 @@ export interface Sealed {
 export interface Vault {
   readonly id: string
   readonly locked: boolean
-  seal(place: Place, secret: Secret): Promise<Sealed>
+  /** Inside a transaction the transaction's rows have to be told. */
+  seal(place: Place, secret: Secret, rows?: Rows): Promise<Sealed>
   /** Throws `tampered` when the value was not sealed for this very place. */
   open(place: Place, sealed: Sealed): Promise<Secret>
   put(rows: Rows, place: Place, secret: Secret): Promise<void>

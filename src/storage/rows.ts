@@ -1,6 +1,7 @@
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import { ValetkeyError } from '#client'
 import { EVERY_OWNER, type ListOptions, type Rows, type TableName, type Tables } from '../model/storage.ts'
+import { isOver } from './refusals.ts'
 import type { AnyTables } from './schema.ts'
 
 /** Where an engine differs, it states so. */
@@ -140,12 +141,44 @@ export function rowsOver(db: AnyTables, facts: RowFacts): Rows {
 }
 
 /** The same rows, with every question passing through `pass` first. */
-export function rowsThrough(rows: Rows, pass: <R>(ask: () => Promise<R>) => Promise<R>): Rows {
+function rowsThrough(rows: Rows, pass: <R>(ask: () => Promise<R>) => Promise<R>): Rows {
   return {
     get: (table, where) => pass(() => rows.get(table, where)),
     list: (table, where, options) => pass(() => rows.list(table, where, options)),
     insert: (table, added) => pass(() => rows.insert(table, added)),
     update: (table, where, set) => pass(() => rows.update(table, where, set)),
     remove: (table, where) => pass(() => rows.remove(table, where)),
+  }
+}
+
+interface RowsOfOne {
+  readonly rows: Rows
+  /** The first refusal; after it nothing of the transaction is kept. */
+  readonly refusal: unknown
+  end(): void
+}
+
+/** The rows of one transaction. They go no further than the first refusal, and not beyond its end. */
+export function rowsOfOne(all: Rows): RowsOfOne {
+  let over = false
+  let refusal: unknown
+  const rows = rowsThrough(all, async (ask) => {
+    if (over) throw isOver()
+    if (refusal !== undefined) throw refusal
+    try {
+      return await ask()
+    } catch (error) {
+      refusal ??= error
+      throw error
+    }
+  })
+  return {
+    rows,
+    get refusal() {
+      return refusal
+    },
+    end: () => {
+      over = true
+    },
   }
 }

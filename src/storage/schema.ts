@@ -1,10 +1,11 @@
-import type { Kysely } from 'kysely'
+import type { Kysely, RawBuilder } from 'kysely'
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration'
 import { ValetkeyError } from '#client'
 import type { TableName, Tables } from '../model/storage.ts'
 
 /** How an engine's SQL differs from another's where a table is made. */
 interface ColumnFacts {
+  readonly text: 'text' | RawBuilder<unknown>
   readonly bytes: 'blob' | 'bytea'
 }
 
@@ -114,7 +115,7 @@ const FIRST_KEYS: { readonly [T in TableName]: readonly (keyof Tables[T] & strin
 }
 
 async function makeTable(db: AnyTables, table: TableName, facts: ColumnFacts): Promise<void> {
-  const types = { text: 'text', number: 'bigint', bytes: facts.bytes } as const
+  const types = { number: 'bigint', ...facts } as const
   let making = db.schema.createTable(table).addPrimaryKeyConstraint(`${table}Key`, FIRST_KEYS[table] as never)
   for (const [column, kind] of Object.entries<ColumnKind>(FIRST_TABLES[table])) {
     const type = types[kind.replace('?', '') as keyof typeof types]

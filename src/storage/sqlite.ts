@@ -1,9 +1,10 @@
 import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { ValetkeyError } from '#client'
 import type { Durability, Rows, Storage, TableName } from '../model/storage.ts'
-import { rowsOver, rowsThrough } from './rows.ts'
+import { holdsInMemory } from './holds.ts'
+import { isClosed } from './refusals.ts'
+import { rowsOfOne, rowsOver } from './rows.ts'
 import { type AnyTables, migrate } from './schema.ts'
 import { kyselyOver, type SqliteDatabase } from './sqlite-dialect.ts'
 import { inWords, meaningOf } from './sqlite-errors.ts'
@@ -13,7 +14,7 @@ import { takeTurns } from './turns.ts'
 // The mark in the file's header by which a vault is told from any other database: "VALT".
 const APPLICATION_ID = 0x56414c54
 
-const COLUMNS = { bytes: 'blob' } as const
+const COLUMNS = { text: 'text', bytes: 'blob' } as const
 const ROWS = { valuesPerStatement: 30_000, meaningOf }
 
 // What is taken out of these tables shall not linger in the write-ahead log either.
@@ -155,27 +156,22 @@ function logSync(file: string): () => Promise<void> {
   }
 }
 
-function isOver(): ValetkeyError {
-  return new ValetkeyError('internal-error', 'storage was asked through a transaction that is over')
-}
-
 /** The embedded engine: one process, one file, held exclusively from the moment it is open. */
 export async function openSqlite(file: string, options: SqliteOptions = {}): Promise<Storage> {
   const { database, db, close } = await inWords(() => openFile(file, options))
   const turns = takeTurns()
   const commits = committing(database)
   const rows = traceless(rowsOver(db, ROWS), commits.linger)
+  const hold = holdsInMemory()
   const syncLog = file === MEMORY ? async () => {} : logSync(file)
   let closing: Promise<void> | undefined
 
   async function inTransaction<R>(durability: Durability, work: (rows: Rows) => Promise<R>): Promise<R> {
-    let over = false
-    const own = rowsThrough(rows, (ask) => (over ? Promise.reject(isOver()) : ask()))
+    const own = rowsOfOne(rows)
     await inWords(() => commits.begin(durability))
     try {
-      const result = await work(own).finally(() => {
-        over = true
-      })
+      const result = await work(own.rows).finally(own.end)
+      if (own.refusal !== undefined) throw own.refusal
       await inWords(commits.commit)
       return result
     } catch (error) {
@@ -185,8 +181,7 @@ export async function openSqlite(file: string, options: SqliteOptions = {}): Pro
   }
 
   async function whileOpen<R>(work: () => Promise<R>): Promise<R> {
-    if (closing !== undefined)
-      throw new ValetkeyError('internal-error', 'storage was asked after it was closed')
+    if (closing !== undefined) throw isClosed()
     return await work()
   }
 
@@ -209,6 +204,7 @@ export async function openSqlite(file: string, options: SqliteOptions = {}): Pro
     engine: 'sqlite',
     transaction,
     sync: () => inWords(syncLog),
+    hold: (...what) => whileOpen(async () => hold(...what)),
     close: () => {
       closing ??= turns.take(async () => close())
       return closing

@@ -1,8 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { ValetkeyError } from '#client'
-
-/** How long work begun inside a transaction waits for that transaction before it is called a deadlock. */
-const PATIENCE_MILLISECONDS = 1_000
+import { PATIENCE_MILLISECONDS, waitsForItself } from './refusals.ts'
 
 interface Hold {
   over: boolean
@@ -13,13 +10,6 @@ interface Turns {
   take<R>(work: () => Promise<R>): Promise<R>
   /** The same, for work which may itself (by mistake) ask for a turn and would wait for itself. */
   hold<R>(work: () => Promise<R>): Promise<R>
-}
-
-function waitsForItself(): ValetkeyError {
-  return new ValetkeyError(
-    'internal-error',
-    'storage was asked from inside a transaction, but not through it',
-  )
 }
 
 /**

@@ -255,6 +255,84 @@ const PROMISES: Record<string, (storage: Storage) => Promise<void>> = {
     assert.equal((await storage.list('accounts', { owner: EVERY_OWNER })).length, 2)
   },
 
+  'keeps nothing of a transaction in which something was refused, caught or not': async (storage) => {
+    const kept = account()
+    await storage.insert('accounts', [kept])
+    const work = storage.transaction('synced', async (rows) => {
+      await rows.insert('accounts', [account()])
+      await rows.insert('accounts', [kept]).catch(() => undefined)
+      return 'as if nothing had been'
+    })
+    assert.equal(await codeOf(work), 'conflict')
+    assert.deepEqual(await storage.list('accounts', { owner: EVERY_OWNER }), [kept])
+  },
+
+  'shows a transaction one moment, whatever is written meanwhile': async (storage) => {
+    const row = account()
+    await storage.insert('accounts', [row])
+    const read = { owner: ADA, id: row.id }
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+    // Somebody else's, and not a part of the transaction that he disturbs.
+    const written = begun.then(() => storage.update('accounts', read, { generation: 2 }))
+    const seen = await storage.transaction('soon', async (rows) => {
+      const first = await rows.get('accounts', read)
+      begin()
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return [first?.generation, (await rows.get('accounts', read))?.generation]
+    })
+    assert.deepEqual(seen, [1, 1])
+    await written
+    assert.equal((await storage.get('accounts', read))?.generation, 2)
+  },
+
+  'lets those who have a turn write behind each other': async (storage) => {
+    const append = () =>
+      storage.transaction(
+        'soon',
+        async (rows) => {
+          const [last] = await rows.list(
+            'audit',
+            { owner: EVERY_OWNER },
+            { orderBy: 'seq', descending: true, limit: 1 },
+          )
+          await rows.insert('audit', [entry((last?.seq ?? 0) + 1)])
+        },
+        { turn: 'audit' },
+      )
+    await Promise.all(Array.from({ length: 30 }, append))
+    const rows = await storage.list('audit', { owner: ADA }, { orderBy: 'seq' })
+    assert.deepEqual(
+      rows.map(({ seq }) => seq),
+      Array.from({ length: 30 }, (_, n) => n + 1),
+    )
+  },
+
+  'gives what can be held to one, until that one lets go': async (storage) => {
+    const held = await storage.hold(ADA, 'account', 60_000)
+    assert.ok(held !== undefined)
+    assert.equal(await storage.hold(ADA, 'account', 60_000), undefined)
+    const others = await Promise.all([storage.hold(BOB, 'account', 1000), storage.hold(ADA, 'other', 1000)])
+    assert.ok(others.every((one) => one !== undefined))
+    await held.release()
+    assert.ok((await storage.hold(ADA, 'account', 60_000)) !== undefined)
+  },
+
+  'gives what can be held to one of many who ask at once': async (storage) => {
+    const asked = await Promise.all(Array.from({ length: 20 }, () => storage.hold(ADA, 'account', 60_000)))
+    assert.equal(asked.filter((held) => held !== undefined).length, 1)
+  },
+
+  'lets a holder be succeeded when the time is over, and his successor keep it': async (storage) => {
+    const slow = await storage.hold(ADA, 'account', 30)
+    const next = async (): Promise<unknown> => {
+      const held = await storage.hold(ADA, 'account', 60_000)
+      return held ?? (await new Promise((resolve) => setTimeout(resolve, 10)).then(next))
+    }
+    assert.ok((await next()) !== undefined)
+    await slow?.release()
+    assert.equal(await storage.hold(ADA, 'account', 60_000), undefined)
+  },
+
   'keeps everybody else out of a transaction under way': async (storage) => {
     const plain = account()
     let others: Promise<unknown> = Promise.resolve()

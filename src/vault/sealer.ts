@@ -69,7 +69,8 @@ export function sealer({ id, locked, keys }: SealerKit): Vault {
     get locked() {
       return locked()
     },
-    seal: async (place, secret) => sealedWith(await keys().forSealing(place.owner), place, secret),
+    seal: async (place, secret, rows) =>
+      sealedWith(await keys().forSealing(place.owner, rows), place, secret),
     open: (place, sealed) => opened(place, sealed),
     put,
     take,
