@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { ValetkeyError } from '#client'
 import type { ServeOptions } from './doors/cli/hands.ts'
 import { harden } from './machine/harden.ts'
 import { openBrowser } from './machine/open-browser.ts'
+import type { Practice } from './practice/practice.ts'
 import { type Serving, serve } from './serve.ts'
 import type { Where } from './where.ts'
 
@@ -14,13 +16,24 @@ export async function attend(
 ): Promise<void> {
   harden()
   const told = untilTold()
-  const serving = await serve(where, port)
+  const practice = page ? await practiceIfThere() : undefined
+  const serving = await serve(where, { port, practice })
   try {
     if (page) await welcome(where, serving, open)
     await untilLeaving(serving, told, leaveAfterMinutes)
   } finally {
     await serving.close()
+    await practice?.close()
   }
+}
+
+/** The provider to practise on is optional: without its package everything else works. */
+async function practiceIfThere(): Promise<Practice | undefined> {
+  const { openPractice } = await import('./practice/practice.ts')
+  return openPractice().catch((error: unknown) => {
+    if (error instanceof ValetkeyError && error.code === 'provider-not-configured') return undefined
+    throw error
+  })
 }
 
 async function welcome({ env }: Where, { newLink, house }: Serving, open: boolean): Promise<void> {

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { ValetkeyError } from '#client'
 import { openBroker } from './broker/broker.ts'
 import { apiKeyFlow } from './flows/api-key.ts'
+import { authorizationCodeFlow } from './flows/authorization-code.ts'
+import { loopbackCallbacks } from './machine/callback.ts'
 import { type Config, readConfig } from './machine/config.ts'
 import { fileAnchor, readFolder } from './machine/files.ts'
 import { privateFolder } from './machine/folders.ts'
@@ -9,7 +11,9 @@ import type { Paths } from './machine/paths.ts'
 import type { Broker } from './model/broker.ts'
 import type { Flow } from './model/flow.ts'
 import { Secret } from './model/secret.ts'
+import type { Storage } from './model/storage.ts'
 import { openNetwork } from './network/network.ts'
+import type { Practice } from './practice/practice.ts'
 import { readBuiltIn } from './providers/built-in.ts'
 import { openCatalogue } from './providers/catalogue.ts'
 import { openSqlite } from './storage/sqlite.ts'
@@ -26,28 +30,34 @@ export interface House {
 
 /** What a house is handed from outside, and has of itself otherwise. */
 export interface Handed {
+  /** A provider to practise on, where one runs beside the house. */
+  readonly practice?: Practice | undefined
   readonly flows: readonly Flow[]
   readonly now: () => Date
   readonly newId: () => string
 }
 
-const USUAL: Handed = { flows: [apiKeyFlow], now: () => new Date(), newId: () => randomUUID() }
+const USUAL: Handed = {
+  flows: [apiKeyFlow, authorizationCodeFlow()],
+  now: () => new Date(),
+  newId: () => randomUUID(),
+}
 
 /**
  * Opens the vault in this process and puts the broker together over it: the one place where every
  * room is handed what it needs. Throws `held` when another process already holds the vault.
  */
 export async function openHouse(where: Where, handed: Partial<Handed> = {}): Promise<House> {
+  const { flows, practice, ...clock } = { ...USUAL, ...handed }
   const paths = wherePaths(where)
   for (const folder of [paths.config, paths.state, paths.run]) await privateFolder(folder)
   const config = await readConfig(paths.configFile)
   const catalogue = openCatalogue({
-    builtIn: readBuiltIn(),
+    builtIn: [...readBuiltIn(), ...(practice ? [practice.file] : [])],
     own: await readFolder(paths.providersFolder, '.json'),
     origins: config.origins ?? {},
   })
-  const { flows, ...clock } = { ...USUAL, ...handed }
-  const storage = await openSqlite(paths.vaultFile)
+  const storage = await openStorage(where.env, paths)
   try {
     const sources = keySources({ keyFolder: paths.keyFolder, env: where.env, command: config.keyCommand })
     const keeper = await openVault({
@@ -63,7 +73,16 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
       sources: (told) => sources(told.source, told),
       catalogue,
       flows,
-      network: openNetwork({ allow: [...(config.allow ?? []), ...Object.values(config.origins ?? {})] }),
+      callbacks: loopbackCallbacks(),
+      clients:
+        practice === undefined ? {} : { [practice.file.id]: { ...practice.client, clientSecret: undefined } },
+      network: openNetwork({
+        allow: [
+          ...(config.allow ?? []),
+          ...Object.values(config.origins ?? {}),
+          ...(practice ? [practice.origin.origin] : []),
+        ],
+      }),
       anchor: fileAnchor(paths.anchorFile),
       home: paths.state,
       socket: paths.socket,
@@ -75,6 +94,14 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
     await storage.close()
     throw error
   }
+}
+
+/** On this computer, or where the operator has a server for it. */
+async function openStorage(env: NodeJS.ProcessEnv, { vaultFile }: Paths): Promise<Storage> {
+  const url = env['DATABASE_URL']
+  if (!url) return openSqlite(vaultFile)
+  const { openPostgres } = await import('./storage/postgres.ts')
+  return openPostgres(url)
 }
 
 /** A vault whose passphrase nobody told yet is opened all the same, and stays locked. */

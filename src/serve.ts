@@ -5,6 +5,7 @@ import { type Listening, listenTcp } from './doors/http/listen.ts'
 import { listenSocket } from './doors/socket/listen.ts'
 import type { Caller } from './model/caller.ts'
 import { type House, openHouse } from './open.ts'
+import type { Practice } from './practice/practice.ts'
 import { VERSION } from './version.ts'
 import type { Where } from './where.ts'
 
@@ -22,6 +23,11 @@ export interface Serving {
 /** What goes on after its first byte, for as long as somebody listens. Everything else is answered in one piece. */
 const STREAMS = /^\/(forward\/|api\/events$)/
 
+export interface ServeWith {
+  readonly port?: number | undefined
+  readonly practice?: Practice | undefined
+}
+
 /** Where the Connection Center's files lie: beside this file once built, in their own room in a clone. */
 const PAGE = new URL(import.meta.url.endsWith('.ts') ? './doors/http/page/' : './page/', import.meta.url)
 
@@ -29,8 +35,8 @@ const PAGE = new URL(import.meta.url.endsWith('.ts') ? './doors/http/page/' : '.
  * Opens the house and hangs the doors: one HTTP door, for the owner's socket, for loopback and for
  * this process. Throws `held` when another process has the vault.
  */
-export async function serve(where: Where, port?: number): Promise<Serving> {
-  const house = await openHouse(where)
+export async function serve(where: Where, { port, practice }: ServeWith = {}): Promise<Serving> {
+  const house = await openHouse(where, { practice })
   const { broker, paths, config } = house
   const front = openFront({ now: () => new Date() })
   let page: Promise<Listening> | undefined

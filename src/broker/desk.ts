@@ -1,5 +1,6 @@
-import { type EventQuery, ValetkeyError } from '#client'
+import { type EventQuery, type ProviderCard, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
+import type { Provider } from '../model/provider.ts'
 import type { Desk, ValetkeyEvent } from '../model/words.ts'
 import { bind, bindingsOf, unbind } from './bindings.ts'
 import { answer, cancel, connect, lookAt, renew } from './connect.ts'
@@ -67,9 +68,15 @@ function listProviders(kit: Kit): readonly ProviderCard[] {
     category,
     hosts,
     flows: signIns.map((signIn) => signIn.flow).filter((flow) => kit.flows.has(flow)),
-    needs: registration === 'yours' && !kit.flows.get(signIns[0]?.flow ?? '')?.comesBack ? 'nothing' : needsOf(kit, id, registration),
+    needs: needs(kit, signIns[0]?.flow, id, registration),
     from: kit.catalogue.isBuiltIn(id) ? 'built-in' : 'yours',
   }))
+}
+
+/** A sign-in by browser needs a client at the provider, unless one comes with it or can be made on the spot. */
+function needs(kit: Kit, flow: string | undefined, id: string, how: Provider['registration']) {
+  const client = kit.flows.get(flow ?? '')?.comesBack && how === 'yours' && !Object.hasOwn(kit.clients, id)
+  return client ? 'own-client' : 'nothing'
 }
 
 const readAudit = async (kit: Kit, caller: Caller, query: Parameters<Desk['audit']>[0] = {}) => {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type ErrorCode, isErrorCode, ValetkeyError } from '#client'
+import { ValetkeyError } from '#client'
 import type { Credential, Profile } from '../model/credential.ts'
 import type { Flow, FlowContext, FlowTurn, RevokedPiece } from '../model/flow.ts'
 import type { Destination } from '../model/provider.ts'
@@ -16,20 +16,17 @@ import {
   type Values,
   varsOf,
   type Why,
+  whySchema,
 } from './key-fields.ts'
 import { liveCheck } from './live-check.ts'
 
 const memorySchema = z.strictObject({
   values: z.record(z.string(), z.string()),
-  why: z.object({ because: z.string(), code: z.custom<ErrorCode>(isCode) }).optional(),
+  why: whySchema.optional(),
   mayKeep: z.boolean(),
 })
 
 type Memory = z.infer<typeof memorySchema>
-
-function isCode(code: unknown): boolean {
-  return typeof code === 'string' && isErrorCode(code)
-}
 
 /**
  * A key that a person has: asked for, checked by its form, tried at the provider. It is kept when

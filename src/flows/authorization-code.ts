@@ -52,7 +52,7 @@ async function goOn(context: FlowContext, held: Asking, answer: FlowAnswer, foun
     return await setOut(context, { stage: 'asking', values }, found)
   } catch (error) {
     if (!(error instanceof ValetkeyError) || error.code !== 'invalid-request') throw error
-    return ask(context, { stage: 'asking', values: {}, because: error.message })
+    return ask(context, { stage: 'asking', values: {}, why: { because: error.message, code: error.code } })
   }
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ValetkeyError } from '#client'
 import { Secret } from '../model/secret.ts'
 import { serverSchema } from '../protocol/server.ts'
+import { whySchema } from './key-fields.ts'
 
 const values = z.record(z.string(), z.string())
 
@@ -9,7 +10,7 @@ const values = z.record(z.string(), z.string())
 const askingSchema = z.strictObject({
   stage: z.literal('asking'),
   values,
-  because: z.string().optional(),
+  why: whySchema.optional(),
 })
 
 /** While the person is away: all that the answer must belong to, and that it is redeemed with. */

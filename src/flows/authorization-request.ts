@@ -23,7 +23,8 @@ const VISIT_MS = 10 * 60_000
 export async function prepare(context: FlowContext, values: Values, found: Found): Promise<Visiting> {
   const { oauth, client } = standingOf(context)
   const { redirectUri, now, state, signIn } = context
-  if (redirectUri === undefined || state === undefined) throw new ValetkeyError('flow-failed', 'there is no address to come back to')
+  if (redirectUri === undefined || state === undefined)
+    throw new ValetkeyError('flow-failed', 'there is no address to come back to')
   const vars = { ...varsOf(context, values), ...fieldsOf(signIn, values) }
   const server = await serverOf(context, { ...vars, ...provisional(context, vars) }, found)
   refuseDowngrade(oauth, server)

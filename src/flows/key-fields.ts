@@ -1,4 +1,5 @@
-import type { ErrorCode, Field } from '#client'
+import { z } from 'zod'
+import { type ErrorCode, type Field, isErrorCode } from '#client'
 import type { Credential } from '../model/credential.ts'
 import type { FlowContext } from '../model/flow.ts'
 import { fits, type Presentation, type Variable } from '../model/provider.ts'
@@ -7,10 +8,12 @@ import { Secret } from '../model/secret.ts'
 export type Values = Readonly<Record<string, string>>
 
 /** Why something is asked again. */
-export interface Why {
-  readonly because: string
-  readonly code: ErrorCode
-}
+export const whySchema = z.strictObject({
+  because: z.string(),
+  code: z.custom<ErrorCode>((code) => typeof code === 'string' && isErrorCode(code)),
+})
+
+export type Why = Readonly<z.infer<typeof whySchema>>
 
 /** What was filled in so far, and why it is asked again. */
 export interface Entered {

@@ -3,6 +3,7 @@ import type { FlowContext } from '../model/flow.ts'
 import { Secret } from '../model/secret.ts'
 import { openNetwork } from '../network/network.ts'
 import { openCatalogue } from '../providers/catalogue.ts'
+import { canary } from '../testing/canary.ts'
 import { type HostileServer, hostileServer, type Script } from '../testing/hostile-server.ts'
 import { oauthStage, visitOf } from '../testing/oauth-stage.ts'
 import { authorizationCodeFlow } from './authorization-code.ts'
@@ -97,7 +98,7 @@ function stageAt(
       oauth: byEndpoints ? endpoints : { issuer },
       scopes: ['read'],
       allow,
-      session: `flow-${name}`,
+      state: `flow-${name}.${canary('state')}`,
       clientSecret: '',
     },
   )

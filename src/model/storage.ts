@@ -1,4 +1,11 @@
-import type { AccountStatus, FlowSessionState, KeySourceKind, LeaseEnd, LeaseVerb, Registration } from '#client'
+import type {
+  AccountStatus,
+  FlowSessionState,
+  KeySourceKind,
+  LeaseEnd,
+  LeaseVerb,
+  Registration,
+} from '#client'
 import type { CallerId, OwnerId } from './caller.ts'
 
 /** Times in rows are milliseconds since 1970, the same number in every engine. */

@@ -15,8 +15,8 @@ export type AnyTables = Kysely<Record<string, Record<string, unknown>>>
 type ColumnKind = 'text' | 'number' | 'bytes' | 'text?' | 'number?'
 type Columns<T extends TableName> = { readonly [K in keyof Tables[T]]: ColumnKind }
 
-/** The columns of each table, as the first migration makes them; the key comes first. */
-const FIRST_TABLES: { readonly [T in TableName]: Columns<T> } = {
+/** The columns of each table, as it is made; the key comes first. */
+const TABLES: { readonly [T in TableName]: Columns<T> } = {
   vault: {
     id: 'text',
     owner: 'text',
@@ -100,9 +100,19 @@ const FIRST_TABLES: { readonly [T in TableName]: Columns<T> } = {
   },
   audit: { seq: 'number', owner: 'text', at: 'number', keyId: 'text', sealed: 'bytes', hash: 'bytes' },
   auditBase: { seq: 'number', owner: 'text', hash: 'bytes', mac: 'bytes' },
+  registrations: {
+    id: 'text',
+    owner: 'text',
+    provider: 'text',
+    issuer: 'text',
+    how: 'text',
+    clientId: 'text',
+    generation: 'number',
+    createdAt: 'number',
+  },
 }
 
-const FIRST_KEYS: { readonly [T in TableName]: readonly (keyof Tables[T] & string)[] } = {
+const KEYS: { readonly [T in TableName]: readonly (keyof Tables[T] & string)[] } = {
   vault: ['id'],
   dataKeys: ['id'],
   sealed: ['owner', 'record', 'field'],
@@ -112,12 +122,15 @@ const FIRST_KEYS: { readonly [T in TableName]: readonly (keyof Tables[T] & strin
   flowSessions: ['id'],
   audit: ['seq'],
   auditBase: ['seq'],
+  registrations: ['id'],
 }
+
+const LATER: readonly TableName[] = ['registrations']
 
 async function makeTable(db: AnyTables, table: TableName, facts: ColumnFacts): Promise<void> {
   const types = { number: 'bigint', ...facts } as const
-  let making = db.schema.createTable(table).addPrimaryKeyConstraint(`${table}Key`, FIRST_KEYS[table] as never)
-  for (const [column, kind] of Object.entries<ColumnKind>(FIRST_TABLES[table])) {
+  let making = db.schema.createTable(table).addPrimaryKeyConstraint(`${table}Key`, KEYS[table] as never)
+  for (const [column, kind] of Object.entries<ColumnKind>(TABLES[table])) {
     const type = types[kind.replace('?', '') as keyof typeof types]
     making = making.addColumn(column, type, (made) => (kind.endsWith('?') ? made : made.notNull()))
   }
@@ -149,8 +162,16 @@ function migrations(facts: ColumnFacts): Record<string, Migration> {
   return {
     '0001-first-tables': {
       async up(db) {
-        for (const table of Object.keys(FIRST_TABLES) as TableName[]) await makeTable(db, table, facts)
+        const first = (Object.keys(TABLES) as TableName[]).filter((table) => !LATER.includes(table))
+        for (const table of first) await makeTable(db, table, facts)
         await makeIndexes(db)
+      },
+    },
+    '0002-registrations': {
+      async up(db) {
+        await makeTable(db, 'registrations', facts)
+        const one = db.schema.createIndex('registrationsProvider').on('registrations')
+        await one.columns(['owner', 'provider']).unique().execute()
       },
     },
   }

@@ -72,7 +72,7 @@ export function oauthStage(rooms: OAuthRooms, scene: OAuthScene): FlowContext {
       clientSecret: clientSecret === '' ? undefined : new Secret(clientSecret),
     },
     redirectUri: new URL(REDIRECT_URI),
-    state: scene.state ?? `flow-one.${randomState()}`,
+    state: scene.state ?? `flow-one.${canary('state')}`,
   }
 }
 

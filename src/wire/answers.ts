@@ -105,6 +105,17 @@ export const receipt = z
   })
   .openapi('Receipt') satisfies Whole<said.Receipt>
 
+export const registration = z
+  .strictObject({
+    id: z.string(),
+    provider: z.string(),
+    issuer: z.string(),
+    clientId: z.string(),
+    how: z.enum(['none', 'metadata-document', 'dynamic', 'shipped', 'yours']),
+    createdAt: time,
+  })
+  .openapi('Registration') satisfies Whole<said.Registration>
+
 export const providerCard = z
   .strictObject({
     id: z.string(),
@@ -112,6 +123,7 @@ export const providerCard = z
     category: z.string(),
     flows: z.array(z.string()),
     hosts: z.array(z.string()),
+    needs: z.enum(['nothing', 'own-client']),
     from: z.enum(['built-in', 'yours']),
   })
   .openapi('Provider') satisfies Whole<said.ProviderCard>

@@ -15,6 +15,8 @@ export const auditVerb = z.enum({
   bind: 'bind',
   unbind: 'unbind',
   'end-lease': 'end-lease',
+  register: 'register',
+  unregister: 'unregister',
   unlock: 'unlock',
   lock: 'lock',
   rekey: 'rekey',

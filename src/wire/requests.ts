@@ -1,7 +1,14 @@
 import { z } from '@hono/zod-openapi'
 import type * as said from '#client'
 import { Secret } from '../model/secret.ts'
-import type { AuditQuery, BindRequest, ConnectRequest, FlowAnswer, RekeyRequest } from '../model/words.ts'
+import type {
+  AuditQuery,
+  BindRequest,
+  ConnectRequest,
+  FlowAnswer,
+  RegisterRequest,
+  RekeyRequest,
+} from '../model/words.ts'
 import { asks, may } from './answers.ts'
 import { auditVerb, keySource } from './records.ts'
 import type { Whole } from './whole.ts'
@@ -44,6 +51,15 @@ export const lendRequest = z
 
 export function readLend(json: z.infer<typeof lendRequest>): said.LendRequest {
   return given(json)
+}
+
+export const registerRequest = z
+  .strictObject({ provider: word, clientId: word, clientSecret: z.string().max(4096).optional() })
+  .openapi('RegisterRequest') satisfies Whole<said.RegisterRequest>
+
+export function readRegister(json: z.infer<typeof registerRequest>): RegisterRequest {
+  const { clientSecret, ...rest } = json
+  return given({ ...rest, clientSecret: clientSecret === undefined ? undefined : new Secret(clientSecret) })
 }
 
 export const bindRequest = z

@@ -15,7 +15,8 @@ export const OPENAI: ProviderCard = {
   category: 'ai',
   flows: ['api-key'],
   hosts: ['api.openai.com'],
-  needs: 'nothing', from: 'built-in',
+  needs: 'nothing',
+  from: 'built-in',
 }
 
 export const ACCOUNT: Account = {

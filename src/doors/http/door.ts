@@ -14,6 +14,7 @@ import { healthRoutes } from './routes/health.ts'
 import { lendingRoutes } from './routes/lending.ts'
 import { linkRoutes } from './routes/link.ts'
 import { providerRoutes } from './routes/providers.ts'
+import { registrationRoutes } from './routes/registrations.ts'
 import type { App, DoorEnv, Room } from './routes/route.ts'
 import { vaultRoutes } from './routes/vault.ts'
 
@@ -68,6 +69,7 @@ const VERBS = [
   accountRoutes,
   lendingRoutes,
   bindingRoutes,
+  registrationRoutes,
   auditRoutes,
   eventRoutes,
   vaultRoutes,

@@ -68,7 +68,7 @@ export function accountRoutes(app: App): void {
     const hide = prefix === ''
 
     app.openapi(createRoute({ ...refresh, path: `${path}/refresh`, hide }), async (c) => {
-      throw notRenewable(await findAccount(c.var.desk, c.req.valid('param').id))
+      return c.json(print(await c.var.desk.refresh(c.req.valid('param').id)), 200)
     })
 
     app.openapi(createRoute({ ...revoke, path, hide }), async (c) => {
@@ -85,13 +85,6 @@ async function findAccount(desk: Desk, name: string): Promise<Account> {
     })
   }
   return found
-}
-
-function notRenewable(account: Account): ValetkeyError {
-  const address = addressOf(account)
-  return new ValetkeyError('refresh-not-available', `the access of ${address} cannot be renewed by itself`, {
-    hint: `valetkey rotate ${address}`,
-  })
 }
 
 function addressOf({ providerId, bucket }: Account): string {
