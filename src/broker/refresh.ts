@@ -12,6 +12,8 @@ import { findProvider, flowContext } from './sign-ins.ts'
 const LONGEST_MARGIN_MS = 5 * 60_000
 /** A credential is renewed in the last tenth of its life, or five minutes before its end. */
 const MARGIN_OF_LIFE = 0.1
+/** Providers count whole seconds, from before their answer came here: a life may be that much shorter than told. */
+const ROUNDING_MS = 2000
 
 /** By the owner's own wish, whatever life is left. */
 export async function refresh(kit: Kit, caller: Caller, address: string): Promise<Account> {
@@ -125,9 +127,9 @@ async function replace(kit: Kit, before: AccountRow, next: AccountRow, grant: Gr
 function livesLongEnough({ credential, issuedAt }: Whole, now: Date, minValiditySeconds?: number): boolean {
   if (credential.expiresAt === null) return true
   const life = credential.expiresAt.getTime() - issuedAt.getTime()
-  const margin = minValiditySeconds === undefined ? life * MARGIN_OF_LIFE : minValiditySeconds * 1000
-  const left = credential.expiresAt.getTime() - now.getTime()
-  return left > (minValiditySeconds === undefined ? Math.min(margin, LONGEST_MARGIN_MS) : margin)
+  const usual = Math.min(life * MARGIN_OF_LIFE, LONGEST_MARGIN_MS)
+  const margin = minValiditySeconds === undefined ? usual : minValiditySeconds * 1000
+  return credential.expiresAt.getTime() - now.getTime() > Math.max(margin, ROUNDING_MS)
 }
 
 function isAlive({ credential: { expiresAt } }: Whole, now: Date): boolean {

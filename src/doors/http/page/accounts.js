@@ -1,4 +1,4 @@
-import { path } from './api.js'
+import { ask, path } from './api.js'
 import { el } from './dom.js'
 import { revoke } from './receipt.js'
 import { walk } from './walk.js'
@@ -58,8 +58,18 @@ function buttons(account, address, refresh) {
       text,
     )
   if (account.status === 'revoked') return [again('reconnect', 'Reconnect')]
+  const renew = account.forwardOnly ? again('rotate', 'Rotate') : refreshButton(account, address, refresh)
   return [
-    account.status === 'connected' ? again('rotate', 'Rotate') : again('reconnect', 'Reconnect', true),
+    account.status === 'connected' ? renew : again('reconnect', 'Reconnect', true),
     el('button', { 'aria-label': `Revoke ${address}`, click: () => revoke(account, refresh) }, 'Revoke'),
   ]
+}
+
+/** @param {Account} account @param {string} address @param {() => unknown} refresh */
+function refreshButton(account, address, refresh) {
+  const click = async () => {
+    await ask('POST', path`/api/accounts/${account.id}/refresh`).catch(() => {})
+    refresh()
+  }
+  return el('button', { 'aria-label': `Refresh ${address}`, click }, 'Refresh')
 }
