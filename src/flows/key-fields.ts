@@ -66,7 +66,7 @@ export function openQuestions(context: FlowContext, { values, why, mayKeep }: En
       ? { ...field, optional: true, hint: 'leave it empty to keep what you entered' }
       : field,
   )
-  const keep: Field = { name: KEEP, label: 'Keep it unchecked', kind: 'confirm', optional: true }
+  const keep: Field = { name: KEEP, label: 'Keep it without a check', kind: 'confirm', optional: true }
   return mayKeep ? [...open, keep] : open
 }
 

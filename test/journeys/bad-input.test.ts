@@ -325,8 +325,10 @@ describe('ctrl-c while connecting', () => {
     const said = [waiting, asking].map(collect)
     asking.stdin?.end(key)
     await asked.promise
+    const pressed = Date.now()
     for (const child of [waiting, asking]) child.kill('SIGINT')
     expect(await Promise.all([waiting, asking].map(ended))).toEqual([130, 130])
+    expect(Date.now() - pressed).toBeLessThan(10_000)
     expect(await Promise.all(said)).toEqual(['cancelled\n', 'cancelled\n'])
 
     letGo.resolve()

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { type ChildProcess, execFileSync } from 'node:child_process'
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { chmod, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { AuditEntry } from '../../src/index.ts'
 import { canary } from '../../src/testing/canary.ts'
 import { type ListeningStandIn, standIn } from '../../src/testing/stand-in.ts'
-import { configure, kill, type Ran, type RealHome, realHome, until } from '../real.ts'
+import { configure, ended, kill, type Ran, type RealHome, realHome, until } from '../real.ts'
 
 const key = `sk-proj-${canary('openai')}`
 const isRoot = process.getuid?.() === 0
@@ -20,7 +20,8 @@ afterAll(() => provider.close())
 /** A home that can be filled up, and emptied again. */
 interface Disk {
   readonly home: RealHome
-  start(): Promise<void>
+  /** The broker, once it answers. */
+  start(): Promise<ChildProcess>
   fill(): Promise<void>
   free(): Promise<void>
 }
@@ -41,10 +42,7 @@ async function mounted(): Promise<Disk> {
   }
   return {
     home,
-    async start() {
-      home.start(['serve', '--no-page'])
-      await until(home.holder)
-    },
+    start: () => answering(home, home.start(['serve', '--no-page'])),
     /** But for a little, so that it runs full while requests come. */
     async fill() {
       const spare = join(home.home, 'spare')
@@ -54,6 +52,11 @@ async function mounted(): Promise<Disk> {
     },
     free: () => rm(filler),
   }
+}
+
+async function answering(home: RealHome, broker: ChildProcess): Promise<ChildProcess> {
+  await until(home.holder)
+  return broker
 }
 
 function writeAll(path: string, most: number): void {
@@ -75,14 +78,13 @@ async function limited(): Promise<Disk> {
   const restart = async (limits: readonly string[]) => {
     const before = await home.holder()
     if (before !== undefined) await kill(before)
-    home.start(['serve', '--no-page'], { through: limits })
-    await until(home.holder)
+    return answering(home, home.start(['serve', '--no-page'], { through: limits }))
   }
   return {
     home,
     start: () => restart(through),
     fill: async () => {},
-    free: () => restart([]),
+    free: async () => void (await restart([])),
   }
 }
 
@@ -153,9 +155,9 @@ describe('a folder that may not be written', () => {
   it('is told as such, and left as it is', async ({ skip }) => {
     skip(isRoot && noMount !== undefined, noMount)
     const { home, start } = await (isRoot ? mounted() : limited())
-    await start()
-    process.kill(await until(home.holder), 'SIGTERM')
-    await until(async () => (await home.holder()) === undefined)
+    const broker = await start()
+    broker.kill('SIGTERM')
+    expect(await ended(broker)).toBe(0)
     const vault = join(home.home, 'data', 'vault.db')
     const before = await stat(vault)
     // To root nothing is closed that is not closed to everybody.

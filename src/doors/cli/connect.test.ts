@@ -178,7 +178,7 @@ describe('with a person', () => {
 
   it('asks again, and says why', async () => {
     const because = 'the provider did not accept this key'
-    const keep = { name: 'keep', label: 'Keep it unchecked', kind: 'confirm', optional: true } as const
+    const keep = { name: 'keep', label: 'Keep it without a check', kind: 'confirm', optional: true } as const
     const again = session({ step: { ask: 'fill', because, fields: [KEY, keep] } })
     const { desk, told } = signIn(session(), again, DONE)
     const prompts = { secret: async () => canary('twice'), confirm: async () => false }

@@ -3,6 +3,7 @@ import { openDialog } from './dialog.js'
 import { el } from './dom.js'
 import { formOf } from './steps.js'
 import { walk } from './walk.js'
+import { categoryOf } from './words.js'
 
 /** @typedef {import('../../../../client/src/words.ts').Account} Account */
 /** @typedef {import('../../../../client/src/words.ts').Field} Field */
@@ -53,7 +54,11 @@ function card(provider, accounts, refresh) {
       'div',
       {},
       el('h3', {}, name),
-      el('p', { class: 'quiet small' }, from === 'yours' ? `${category}, yours` : category),
+      el(
+        'p',
+        { class: 'quiet small' },
+        from === 'yours' ? `${categoryOf(category)}, yours` : categoryOf(category),
+      ),
     ),
     el(
       'button',

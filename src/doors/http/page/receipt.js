@@ -1,6 +1,6 @@
 import { ask, path } from './api.js'
 import { openDialog, refusalText } from './dialog.js'
-import { el } from './dom.js'
+import { el, linkOut } from './dom.js'
 import { actions } from './steps.js'
 import { addressOf } from './words.js'
 
@@ -10,8 +10,8 @@ import { addressOf } from './words.js'
 /** What died, and what could not. @param {Receipt} receipt */
 export function receiptOf({ lines, leasesEnded, bindingsEnded }) {
   const rows = lines.flatMap(({ what, died, how }) => [
-    el('dt', {}, died ? 'gone' : 'still alive'),
-    el('dd', {}, what, el('p', { class: 'quiet small' }, how)),
+    el('dt', { class: died ? '' : 'alive' }, died ? 'gone' : 'still alive'),
+    el('dd', {}, what, el('p', { class: 'quiet small' }, ...linked(how))),
   ])
   const ended = `${count(leasesEnded, 'lease')} and ${count(bindingsEnded, 'binding')} ended with it.`
   return el(
@@ -20,6 +20,13 @@ export function receiptOf({ lines, leasesEnded, bindingsEnded }) {
     el('dl', { class: 'receipt' }, ...rows),
     el('p', { class: 'quiet' }, ended),
   )
+}
+
+/** Where a person has to go is a step away. @param {string} text */
+function linked(text) {
+  const [address] = /https:\/\/\S+$/.exec(text) ?? []
+  if (address === undefined || !URL.canParse(address)) return [text]
+  return [text.slice(0, -address.length), linkOut(address, address)]
 }
 
 /** @param {number} number @param {string} what */

@@ -63,7 +63,7 @@ export async function walk(title, begin, { request = {}, over }) {
   function show(now) {
     const close = el(
       'button',
-      { type: 'button', click: box.close },
+      { type: 'button', class: now.state === 'asking' ? '' : 'main', click: box.close },
       now.state === 'asking' ? 'Cancel' : 'Close',
     )
     if (now.step !== null && now.state === 'asking') box.show(showStep(now.step, { answer, leave: close }))

@@ -19,6 +19,14 @@ export const WARNINGS = {
   'missing-scopes': 'some permissions are missing',
 }
 
+/** @type {Readonly<Record<string, string>>} */
+const CATEGORIES = { ai: 'AI', dev: 'Development' }
+
+/** @param {string} category */
+export function categoryOf(category) {
+  return CATEGORIES[category] ?? `${category.slice(0, 1).toUpperCase()}${category.slice(1)}`
+}
+
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
 const UNITS = /** @type {const} */ ([
   ['day', 86_400],
