@@ -14,8 +14,8 @@ const ENTRANCES = {
   testing: 'src/testing/index.ts',
 }
 
-/** Native code cannot be bundled, and a test kit must use the reader's own test runner. */
-const LEFT_OUTSIDE = ['koffi', 'vitest', /^node:/]
+/** Native code cannot be bundled, what is optional is the reader's own, and so is their test runner. */
+const LEFT_OUTSIDE = ['koffi', 'vitest', 'oidc-provider', 'pg-native', /^node:/]
 
 /** The client is small and stands on nothing, so its files are published one by one. */
 export async function buildClient() {

@@ -7,6 +7,7 @@ import { readAddress } from './accounts.ts'
 import { revealed, viewSession, writeAnswer } from './answers.ts'
 import { takeHolding } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
+import { stopWaiting } from './returning.ts'
 import { endSession, findSession, holdSession, isDeserted, nameOf, openSession } from './sessions.ts'
 import { alreadyThere, findProvider, refuseUnknown, signInOf } from './sign-ins.ts'
 import { turn } from './turns.ts'
@@ -68,13 +69,17 @@ export async function lookAt(kit: Kit, caller: Caller, id: string): Promise<Flow
 
 /** The answer is written down before it is worked on, so a broker that dies over it is succeeded by the next. */
 export async function answer(kit: Kit, caller: Caller, id: string, given: FlowAnswer): Promise<FlowSession> {
-  return atSession(kit, caller, id, async (session) =>
-    turn(kit, await holdSession(kit, session, writeAnswer(given))),
-  )
+  return atSession(kit, caller, id, async (session) => {
+    const turned = await turn(kit, await holdSession(kit, session, writeAnswer(given)))
+    // The browser that came back is still to be shown how it ended; nobody else is waited for.
+    if (turned.state !== 'asking' && caller.proof.door !== 'callback') await stopWaiting(kit, id)
+    return turned
+  })
 }
 
 export async function cancel(kit: Kit, caller: Caller, id: string): Promise<FlowSession> {
   const failure = { code: 'cancelled', detail: 'the sign-in was cancelled', hint: null }
+  await stopWaiting(kit, id)
   return atSession(kit, caller, id, async (session) =>
     kit.storage.transaction('synced', async (rows) => {
       const present = await rows.get('flowSessions', { owner: session.owner, id })

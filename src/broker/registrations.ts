@@ -13,7 +13,7 @@ export async function register(kit: Kit, caller: Caller, request: RegisterReques
   return behind(passage, () => writeRegistration(kit, findProvider(kit, request.provider), request, 'yours'))
 }
 
-export async function writeRegistration(
+async function writeRegistration(
   kit: Kit,
   provider: Provider,
   { clientId, clientSecret }: Pick<RegisterRequest, 'clientId' | 'clientSecret'>,

@@ -48,10 +48,10 @@ describe.each(['sqlite', 'postgres'])('signing in by browser, the vault on %s', 
   }
 
   /** Consents in the tab that was opened, and waits until it says how it ended. */
-  async function consent(tab: Page, lives = '5 seconds'): Promise<string> {
+  async function consent(tab: Page, lives = '5 seconds'): Promise<string | null> {
     await tab.getByRole('radio', { name: lives }).check()
     await tab.getByRole('button', { name: 'Allow' }).click()
-    return await tab.getByRole('heading').first().innerText()
+    return await tab.getByRole('heading').first().textContent()
   }
 
   async function follow(): Promise<Page> {
