@@ -154,7 +154,7 @@ function accountShownGone(account: AccountRow): never {
 
 function notRefreshable(account: AccountRow): ValetkeyError {
   const address = addressOf(account)
-  return new ValetkeyError('refresh-not-available', `the access to ${address} cannot be renewed`, {
-    hint: `valetkey reconnect ${address}`,
+  return new ValetkeyError('refresh-not-available', `the access to ${address} is not renewed by itself`, {
+    hint: `valetkey ${account.standing === 1 ? 'rotate' : 'reconnect'} ${address}`,
   })
 }

@@ -204,13 +204,11 @@ describe('the routes', () => {
     expect(await problemOf(ask('/api/accounts/openai'))).toMatchObject({ code: 'not-connected', status: 404 })
   })
 
-  it('say that a key is not renewed by itself, and what to do', async () => {
-    const { ask } = opened({ accounts: async () => [ACCOUNT] })
+  it('renew an account with and without the prefix', async () => {
+    const { ask } = opened({ refresh: async (id) => ({ ...ACCOUNT, id }) })
     for (const prefix of ['/api', '']) {
-      expect(await problemOf(ask(`${prefix}/accounts/a1/refresh`, { method: 'POST' }))).toMatchObject({
-        code: 'refresh-not-available',
-        hint: 'valetkey rotate openai/work',
-      })
+      const answer = await ask(`${prefix}/accounts/a1/refresh`, { method: 'POST' })
+      expect(await answer.json()).toMatchObject({ id: 'a1', status: 'connected' })
     }
   })
 
