@@ -25,7 +25,8 @@ export async function runningOrStarted(where: Where, program: string): Promise<W
     const done = await claim(join(run, 'starting'))
     if (done === undefined) continue
     try {
-      const started = await startBroker(where, program, join(run, 'broker.log'))
+      // Whoever went before may have been done just now.
+      const started = (await running(where)) ?? (await startBroker(where, program, join(run, 'broker.log')))
       if (!(started instanceof ValetkeyError)) return started
       failure = started
     } finally {

@@ -8,7 +8,7 @@ import { socketFetch } from '../src/doors/socket/fetch.ts'
 import { BASE, deskOver, running } from '../src/reach.ts'
 import { wherePaths } from '../src/where.ts'
 
-const BIN = fileURLToPath(new URL('../bin/valetkey.mjs', import.meta.url))
+export const BIN = fileURLToPath(new URL('../bin/valetkey.mjs', import.meta.url))
 
 /** The command is started many times; what it is compiled to is kept between them. */
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/valetkey-compiled', import.meta.url))

@@ -1,3 +1,4 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmod, cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -7,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AuditEntry } from '../../src/index.ts'
 import { canary } from '../../src/testing/canary.ts'
 import { type ListeningStandIn, standIn } from '../../src/testing/stand-in.ts'
-import { configure, ended, firstLine, type Ran, type RealHome, realHome, until } from '../real.ts'
+import { BIN, configure, ended, firstLine, type Ran, type RealHome, realHome, until } from '../real.ts'
 
 const key = `sk-proj-${canary('openai')}`
 
@@ -336,6 +337,30 @@ describe('ctrl-c while connecting', () => {
     expect(await (await home.ask('/api/accounts')).json()).toEqual([])
     await home.close()
     await slow.close()
+  })
+
+  it('ends it at the prompt of a real terminal, and leaves the terminal as it was', async ({ skip }) => {
+    const opener = 'script'
+    const { error } = spawnSync(opener, ['--version'])
+    skip(error !== undefined, 'not run: there is no script(1) to open a terminal with')
+    const home = await copyOfGood()
+    const typed = `stty cols 80; exec "${process.execPath}" "${BIN}" connect openai/other`
+    const terminal = spawn(opener, ['-qec', typed, '/dev/null'], {
+      env: { ...home.env, TERM: 'xterm' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    home.own(terminal)
+    let seen = ''
+    terminal.stdout.on('data', (chunk) => {
+      seen += chunk
+    })
+    await until(() => seen.includes('API key'))
+    terminal.stdin.write('\u0003')
+    expect(await ended(terminal)).toBe(130)
+    // The cursor is there again.
+    expect(seen.endsWith('\u001b[?25hcancelled\r\n')).toBe(true)
+    expect(await (await home.ask('/api/accounts')).json()).toHaveLength(1)
+    await home.close()
   })
 })
 

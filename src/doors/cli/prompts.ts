@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import { ValetkeyError } from '#client'
+import { interrupted } from './failure.ts'
 
 export interface Question {
   readonly message: string
@@ -49,8 +49,8 @@ export function terminalPrompts(input: Readable, output: Writable): Prompts {
   }
 }
 
-/** The library answers with a symbol of its own for whoever turns away. */
+/** The library answers with a symbol of its own for whoever turns away: at a prompt ctrl-c is a key, and no signal. */
 function answered<T>(value: T): Exclude<T, symbol> {
-  if (typeof value === 'symbol') throw new ValetkeyError('cancelled', 'cancelled')
+  if (typeof value === 'symbol') throw interrupted()
   return value as Exclude<T, symbol>
 }
