@@ -19,7 +19,7 @@ export async function attend(
   const practice = page ? await practiceIfThere() : undefined
   const serving = await serve(where, { port, practice })
   try {
-    if (page) await welcome(where, serving, open)
+    if (page) await welcome(where, serving, { open, first: practice === undefined ? KEY : PRACTICE })
     await untilLeaving(serving, told, leaveAfterMinutes)
   } finally {
     await serving.close()
@@ -36,7 +36,15 @@ async function practiceIfThere(): Promise<Practice | undefined> {
   })
 }
 
-async function welcome({ env }: Where, { newLink, house }: Serving, open: boolean): Promise<void> {
+const KEY = ['connect openai', 'forward openai GET /v1/models']
+const PRACTICE = ['connect practice', 'lend practice']
+
+interface Welcome {
+  readonly open: boolean
+  readonly first: readonly string[]
+}
+
+async function welcome({ env }: Where, { newLink, house }: Serving, { open, first }: Welcome): Promise<void> {
   const link = await newLink()
   process.stdout.write(`${link.href}\n`)
   process.stderr.write(
@@ -45,9 +53,7 @@ async function welcome({ env }: Where, { newLink, house }: Serving, open: boolea
       'the link works once, and for two minutes; valetkey open makes another',
       `the vault is in ${house.paths.state}`,
       'try, in another terminal:',
-      '  npx valetkey connect openai',
-      '  npx valetkey forward openai GET /v1/models',
-      '  npx valetkey audit verify',
+      ...[...first, 'audit verify'].map((words) => `  npx valetkey ${words}`),
       '',
     ].join('\n'),
   )

@@ -1,5 +1,6 @@
 import { type ForwardAnswer, type ForwardRequest, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
+import { HOP_BY_HOP } from '../model/network.ts'
 import type { Destination, Presentation } from '../model/provider.ts'
 import type { AccountRow } from '../model/storage.ts'
 import { wear } from '../protocol/presentation.ts'
@@ -9,17 +10,8 @@ import { openLease } from './leases.ts'
 import { freshWhole } from './refresh.ts'
 import { findProvider, signInOf } from './sign-ins.ts'
 
-// RFC 9110 §7.6.1, and what belongs to the connection between the caller and us.
 const NOT_PASSED_ON = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
+  ...HOP_BY_HOP,
   'host',
   'content-length',
   'cookie',
@@ -35,16 +27,7 @@ const NOT_PASSED_ON = new Set([
   'origin',
   'referer',
 ])
-const NOT_PASSED_BACK = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'transfer-encoding',
-  'set-cookie',
-  'set-cookie2',
-  'trailer',
-  'upgrade',
-])
+const NOT_PASSED_BACK = new Set([...HOP_BY_HOP, 'set-cookie', 'set-cookie2'])
 
 /** Does the request on the caller's behalf. The credential goes to the provider's own hosts, and to nobody else. */
 export async function forward(kit: Kit, caller: Caller, request: ForwardRequest): Promise<ForwardAnswer> {

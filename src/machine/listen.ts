@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { chmod, lstat, open, rm, stat, unlink } from 'node:fs/promises'
+import type { Server as HttpServer } from 'node:http'
 import { connect, type Server } from 'node:net'
 import { dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -9,6 +10,8 @@ import { privateFolder } from './folders.ts'
 
 /** Nobody needs the lock for longer; who still has it then has died with it. */
 const LOCK_SECONDS = 5
+/** How long answers under way may take once a door is being closed. */
+const GRACE_MS = 2000
 
 /**
  * Listens where only this user gets in. A socket that somebody still answers at is `held`; one that
@@ -109,4 +112,16 @@ async function take(lock: string): Promise<void> {
     else await pause(50)
   }
   throw held(lock)
+}
+
+/** Takes nobody in any more, and gives answers under way a moment. */
+export async function closeSoon(server: HttpServer): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.close(() => resolve())
+  // A connection that is kept alive becomes idle only when its last answer has ended.
+  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  const late = setTimeout(() => server.closeAllConnections(), GRACE_MS)
+  await promise
+  clearInterval(idle)
+  clearTimeout(late)
 }

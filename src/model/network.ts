@@ -15,3 +15,16 @@ export interface Network {
   fetch(url: URL, request?: Outgoing): Promise<Response>
   close(): Promise<void>
 }
+
+/** RFC 9110 §7.6.1: these speak of one connection, and never cross from one to another. */
+export const HOP_BY_HOP: readonly string[] = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]

@@ -1,19 +1,8 @@
 import { type Address, type ForwardAnswer, type ForwardRequest, formatAddress, ValetkeyError } from '#client'
+import { HOP_BY_HOP } from '../../model/network.ts'
 import { REFUSAL_HEADER } from './refusals.ts'
 
-// RFC 9110 §7.6.1, and what speaks of the connection between the client and us: neither crosses.
-const HOP_BY_HOP = [
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]
-
+/** What speaks of the client and us. The broker drops what is not the client's to say to a provider. */
 const STAYS_OUTSIDE = new Set([
   ...HOP_BY_HOP,
   'authorization',

@@ -2,13 +2,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { ValetkeyError } from '#client'
+import { closeSoon } from '../../machine/listen.ts'
 import { userOfConnection } from '../../machine/ports.ts'
 import type { HttpDoor } from './door.ts'
 import { canonicalOrigin, guardLoopback } from './guard.ts'
 import { refuse } from './refusals.ts'
 
-/** How long answers under way may take once the door is being closed. */
-const GRACE_MS = 2000
 const HEADERS_TIMEOUT_MS = 5000
 
 export interface TcpOptions {
@@ -43,7 +42,7 @@ export async function listenTcp(options: TcpOptions): Promise<Listening> {
     origin: new URL(canonicalOrigin(taken)),
     async close() {
       closing.abort()
-      await closed(server)
+      await closeSoon(server)
     },
   }
 }
@@ -80,15 +79,4 @@ function taken(port: number): ValetkeyError {
   return new ValetkeyError('port-taken', `port ${port} is already in use`, {
     hint: 'valetkey serve --port 0',
   })
-}
-
-async function closed(server: Server): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.close(() => resolve())
-  // A connection that is kept alive becomes idle only when its last answer has ended.
-  const idle = setInterval(() => server.closeIdleConnections(), 20)
-  const late = setTimeout(() => server.closeAllConnections(), GRACE_MS)
-  await promise
-  clearInterval(idle)
-  clearTimeout(late)
 }

@@ -1,12 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { listenPrivately } from '../../machine/listen.ts'
+import { closeSoon, listenPrivately } from '../../machine/listen.ts'
 import { peerOf } from '../../machine/peer.ts'
 import { type Caller, THE_PERSON } from '../../model/caller.ts'
 
-/** How long answers under way may take once the door is being closed. */
-const GRACE_MS = 2000
 const HEADERS_TIMEOUT_MS = 5000
 
 /** What the listener adds to a request that the request cannot say of itself. */
@@ -53,7 +51,7 @@ export async function listenSocket(options: SocketOptions): Promise<SocketListen
     path,
     async close() {
       closing.abort()
-      await closed(server)
+      await closeSoon(server)
     },
   }
 }
@@ -63,15 +61,4 @@ function ownerAtPeer(socket: Socket): Caller | undefined {
   const peer = peerOf(socket)
   if (peer === undefined || peer.uid !== process.getuid?.()) return undefined
   return { id: THE_PERSON, owner: THE_PERSON, proof: { door: 'socket', ...peer } }
-}
-
-async function closed(server: Server): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.close(() => resolve())
-  // A connection that is kept alive becomes idle only when its last answer has ended.
-  const idle = setInterval(() => server.closeIdleConnections(), 20)
-  const late = setTimeout(() => server.closeAllConnections(), GRACE_MS)
-  await promise
-  clearInterval(idle)
-  clearTimeout(late)
 }
