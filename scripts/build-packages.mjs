@@ -17,6 +17,9 @@ const ENTRANCES = {
 /** Native code cannot be bundled, what is optional is the reader's own, and so is their test runner. */
 const LEFT_OUTSIDE = ['koffi', 'vitest', 'oidc-provider', 'pg-native', /^node:/]
 
+/** What lies among the provider files and is none. */
+const BESIDE_PROVIDERS = ['provider.schema.json', 'clients.json']
+
 /** The client is small and stands on nothing, so its files are published one by one. */
 export async function buildClient() {
   rmSync(join(root, 'client', 'dist'), { recursive: true, force: true })
@@ -29,7 +32,7 @@ export async function buildValetkey() {
   const modules = await bundle()
   writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), licencesOf(modules))
   writeFileSync(join(dist, 'catalogue.json'), JSON.stringify(providerFiles()))
-  cpSync(join(root, 'src/providers/provider.schema.json'), join(dist, 'provider.schema.json'))
+  for (const file of BESIDE_PROVIDERS) cpSync(join(root, 'src/providers', file), join(dist, file))
   cpSync(join(root, 'src/doors/http/page'), join(dist, 'page'), { recursive: true, filter: isAsset })
   await buildTypes(Object.values(ENTRANCES), join(dist, 'types'))
 }
@@ -69,7 +72,7 @@ function isAsset(path) {
 function providerFiles() {
   const folder = join(root, 'src/providers')
   return readdirSync(folder)
-    .filter((file) => file.endsWith('.json') && file !== 'provider.schema.json')
+    .filter((file) => file.endsWith('.json') && !BESIDE_PROVIDERS.includes(file))
     .sort()
     .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')))
 }

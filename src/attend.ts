@@ -51,7 +51,8 @@ async function welcome({ env }: Where, { newLink, house }: Serving, { open, firs
     [
       '',
       'the link works once, and for two minutes; valetkey open makes another',
-      `the vault is in ${house.paths.state}`,
+      `the vault is in ${house.place}`,
+      ...(house.keySource === 'file' ? [`its key is a file in ${house.paths.keyFolder}`] : []),
       'try, in another terminal:',
       ...[...first, 'audit verify'].map((words) => `  npx valetkey ${words}`),
       '',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { ValetkeyError } from '#client'
+import { type KeySourceKind, ValetkeyError } from '#client'
 import { openBroker } from './broker/broker.ts'
+import type { PageCallbacks } from './doors/http/page-callbacks.ts'
 import { apiKeyFlow } from './flows/api-key.ts'
 import { authorizationCodeFlow } from './flows/authorization-code.ts'
 import { loopbackCallbacks } from './machine/callback.ts'
@@ -9,13 +10,16 @@ import { fileAnchor, readFolder } from './machine/files.ts'
 import { privateFolder } from './machine/folders.ts'
 import type { Paths } from './machine/paths.ts'
 import type { Broker } from './model/broker.ts'
+import type { Callbacks } from './model/callbacks.ts'
 import type { Flow } from './model/flow.ts'
 import { Secret } from './model/secret.ts'
 import type { Storage } from './model/storage.ts'
-import { openNetwork } from './network/network.ts'
+import { type NetworkOptions, openNetwork } from './network/network.ts'
 import type { Practice } from './practice/practice.ts'
 import { readBuiltIn } from './providers/built-in.ts'
 import { openCatalogue } from './providers/catalogue.ts'
+import { pinsOf } from './providers/pins.ts'
+import { readShipped } from './providers/shipped.ts'
 import { openSqlite } from './storage/sqlite.ts'
 import { keySources } from './vault/sources.ts'
 import { openVault } from './vault/vault.ts'
@@ -24,8 +28,12 @@ import { type Where, wherePaths } from './where.ts'
 
 export interface House {
   readonly broker: Broker
+  /** Where the vault lies, for people. */
+  readonly place: string
   readonly paths: Paths
   readonly config: Config
+  /** Where the master key came from when the house was opened. */
+  readonly keySource: KeySourceKind
 }
 
 /** What a house is handed from outside, and has of itself otherwise. */
@@ -33,6 +41,12 @@ export interface Handed {
   /** A provider to practise on, where one runs beside the house. */
   readonly practice?: Practice | undefined
   readonly flows: readonly Flow[]
+  /** The page as the place that browsers come back to, where the operator wants it so. */
+  readonly page?: PageCallbacks | undefined
+  /** A storage that is open already; it is closed with the house. */
+  readonly storage?: Storage | undefined
+  /** How long a provider may take, where that is not as long as usual. */
+  readonly limits?: Pick<NetworkOptions, 'connectSeconds' | 'answerSeconds'> | undefined
   readonly now: () => Date
   readonly newId: () => string
 }
@@ -48,7 +62,7 @@ const USUAL: Handed = {
  * room is handed what it needs. Throws `held` when another process already holds the vault.
  */
 export async function openHouse(where: Where, handed: Partial<Handed> = {}): Promise<House> {
-  const { flows, practice, ...clock } = { ...USUAL, ...handed }
+  const { flows, practice, page, limits, storage: open, ...clock } = { ...USUAL, ...handed }
   const paths = wherePaths(where)
   for (const folder of [paths.config, paths.state, paths.run]) await privateFolder(folder)
   const config = await readConfig(paths.configFile)
@@ -57,7 +71,8 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
     own: await readFolder(paths.providersFolder, '.json'),
     origins: config.origins ?? {},
   })
-  const storage = await openStorage(where.env, paths)
+  const storage = open ?? (await openStorage(where.env, paths))
+  const place = storage.place ?? paths.state
   try {
     const sources = keySources({ keyFolder: paths.keyFolder, env: where.env, command: config.keyCommand })
     const keeper = await openVault({
@@ -73,10 +88,15 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
       sources: (told) => sources(told.source, told),
       catalogue,
       flows,
-      callbacks: loopbackCallbacks(),
-      clients:
-        practice === undefined ? {} : { [practice.file.id]: { ...practice.client, clientSecret: undefined } },
+      callbacks: callbacksFor(config, nameOf(where), page),
+      clients: {
+        ...readShipped(),
+        ...(practice && { [practice.file.id]: { ...practice.client, clientSecret: undefined } }),
+      },
       network: openNetwork({
+        ...limits,
+        // What the operator pins stands in the place of what a provider file does.
+        pins: { ...pinsOf(catalogue.list()), ...config.pins },
         allow: [
           ...(config.allow ?? []),
           ...Object.values(config.origins ?? {}),
@@ -84,15 +104,29 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
         ],
       }),
       anchor: fileAnchor(paths.anchorFile),
-      home: paths.state,
+      home: place,
       socket: paths.socket,
       version: VERSION,
       ...clock,
     })
-    return { broker, paths, config }
+    return { broker, place, paths, config, keySource: keeper.source }
   } catch (error) {
     await storage.close()
     throw error
+  }
+}
+
+/** Whose wish a sign-in is, for the person's eyes. */
+export function nameOf({ app = 'Valetkey' }: Where): string {
+  return app
+}
+
+/** What a provider has fixed goes before what the operator wishes. */
+function callbacksFor({ callback }: Config, app: string, page: PageCallbacks | undefined): Callbacks {
+  const loopback = loopbackCallbacks({ app })
+  if (callback !== 'page' || page === undefined) return loopback
+  return {
+    open: async (wish, arrived) => ((await page.suits(wish)) ? page : loopback).open(wish, arrived),
   }
 }
 

@@ -2,9 +2,10 @@ import { httpDoor } from './doors/http/door.ts'
 import { openFront } from './doors/http/front.ts'
 import { frontDoor } from './doors/http/front-door.ts'
 import { type Listening, listenTcp } from './doors/http/listen.ts'
+import { pageCallbacks } from './doors/http/page-callbacks.ts'
 import { listenSocket } from './doors/socket/listen.ts'
 import type { Caller } from './model/caller.ts'
-import { type House, openHouse } from './open.ts'
+import { type House, nameOf, openHouse } from './open.ts'
 import type { Practice } from './practice/practice.ts'
 import { VERSION } from './version.ts'
 import type { Where } from './where.ts'
@@ -36,7 +37,8 @@ const PAGE = new URL(import.meta.url.endsWith('.ts') ? './doors/http/page/' : '.
  * this process. Throws `held` when another process has the vault.
  */
 export async function serve(where: Where, { port, practice }: ServeWith = {}): Promise<Serving> {
-  const house = await openHouse(where, { practice })
+  const callbacks = pageCallbacks(() => pageOrigin())
+  const house = await openHouse(where, { practice, page: callbacks })
   const { broker, paths, config } = house
   const front = openFront({ now: () => new Date() })
   let page: Promise<Listening> | undefined
@@ -50,6 +52,7 @@ export async function serve(where: Where, { port, practice }: ServeWith = {}): P
     version: VERSION,
     page: PAGE,
     newLink: () => newLink(),
+    comingBack: config.callback === 'page' ? { callbacks, app: nameOf(where) } : undefined,
   })
   const counted = {
     async fetch(request: Request, env: Parameters<typeof door.fetch>[1]) {
@@ -68,13 +71,17 @@ export async function serve(where: Where, { port, practice }: ServeWith = {}): P
     },
   }
 
-  async function newLink(): Promise<URL> {
+  async function pageOrigin(): Promise<URL> {
     page ??= listenTcp({ door: frontDoor(front, counted), port: port ?? config.port ?? 0 })
     const { origin } = await page.catch((error: unknown) => {
       page = undefined
       throw error
     })
-    return front.newLink(origin)
+    return origin
+  }
+
+  async function newLink(): Promise<URL> {
+    return front.newLink(await pageOrigin())
   }
 
   async function close(): Promise<void> {

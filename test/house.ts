@@ -35,9 +35,16 @@ export interface HouseOptions {
   /** The stand-ins, by provider. */
   readonly origins?: Readonly<Record<string, string>>
   readonly flows?: Handed['flows']
+  readonly limits?: Handed['limits']
+  /** What the clock shows at first; a provider with a clock of its own needs them to agree. */
+  readonly start?: Date
+  /** A provider to practise on that runs beside the house. */
+  readonly practice?: Handed['practice']
   /** Providers of the owner's own. */
   readonly providers?: readonly { readonly id: string }[]
   readonly env?: NodeJS.ProcessEnv
+  /** Instead of a file in its home. */
+  readonly storage?: Handed['storage']
 }
 
 function clockAt(start: string | Date): Clock {
@@ -55,10 +62,10 @@ function callerOf(id: CallerId): Caller {
 }
 
 export async function openTestHouse(options: HouseOptions = {}): Promise<TestHouse> {
-  const { origins = {}, flows, providers = [] } = options
+  const { origins = {}, flows, limits, practice, storage, providers = [] } = options
   const home = await makeHome(origins, providers)
-  const clock = clockAt('2027-03-01T12:00:00Z')
-  const handed = { now: clock.now, ...(flows && { flows }) }
+  const clock = clockAt(options.start ?? '2027-03-01T12:00:00Z')
+  const handed = { now: clock.now, limits, practice, storage, ...(flows && { flows }) }
   const open = (env: NodeJS.ProcessEnv = options.env ?? {}) => openHouse({ home, env }, handed)
   const { vaultFile } = wherePaths({ home, env: {} })
   let house = await open()

@@ -15,6 +15,8 @@ import type {
   May,
   ProviderCard,
   Receipt,
+  ReceiptLine,
+  Registered,
   Registration,
   ValetkeyEvent,
   VaultStatus,
@@ -53,6 +55,15 @@ export interface RegisterRequest<H extends Hand = AsJson> {
   readonly clientId: string
   /** Left out for a public client. */
   readonly clientSecret?: H['secret']
+  /** What tells the server, where the provider may be any. */
+  readonly vars?: Readonly<Record<string, string>>
+  /** Keep it although the provider says that it does not know it. */
+  readonly insist?: boolean
+}
+
+export interface UnregisterRequest {
+  /** Although there are accounts that cannot be renewed without it. */
+  readonly insist?: boolean
 }
 
 export interface ForwardRequest {
@@ -103,8 +114,9 @@ export interface Desk<H extends Hand = AsJson> {
   bind(request: BindRequest<H>): Promise<Binding<H>>
   unbind(id: string): Promise<void>
   bindings(): Promise<readonly Binding<H>[]>
-  register(request: RegisterRequest<H>): Promise<Registration<H>>
-  unregister(id: string): Promise<void>
+  register(request: RegisterRequest<H>): Promise<Registered<H>>
+  /** Says what became of the client at its provider. */
+  unregister(id: string, request?: UnregisterRequest): Promise<ReceiptLine>
   registrations(): Promise<readonly Registration<H>[]>
   leases(): Promise<readonly Lease<H>[]>
   endLease(id: string): Promise<void>

@@ -59,6 +59,10 @@ export const ERRORS = {
 
   // the way out
   'network-error': { reaction: 'try-again', says: 'The provider could not be reached.' },
+  'certificate-pin': {
+    reaction: 'ask-the-person',
+    says: 'The provider showed another certificate than the one expected.',
+  },
   'connect-timeout': { reaction: 'try-again', says: 'The provider did not pick up in time.' },
   'answer-timeout': { reaction: 'try-again', says: 'The provider did not answer in time.' },
   'server-error': { reaction: 'try-again', says: 'The provider has trouble of its own.' },

@@ -45,7 +45,7 @@ function deskBy(wire: Wire): Desk {
     unbind: (id) => remove(['bindings', id]),
     bindings: () => get(['bindings']),
     register: (request) => post(['registrations'], request),
-    unregister: (id) => remove(['registrations', id]),
+    unregister: (id, { insist } = {}) => remove(['registrations', id], insist ? { insist: 'true' } : {}),
     registrations: () => get(['registrations']),
     leases: () => get(['leases']),
     endLease: (id) => remove(['leases', id]),
@@ -75,7 +75,7 @@ function verbsBy(wire: Wire) {
   return {
     get: <T>(path: Path, query?: Query) => call<T>(wire, { method: 'GET', path, query }),
     post: <T>(path: Path, body?: unknown) => call<T>(wire, { method: 'POST', path, body }),
-    remove: <T>(path: Path) => call<T>(wire, { method: 'DELETE', path }),
+    remove: <T>(path: Path, query?: Query) => call<T>(wire, { method: 'DELETE', path, query }),
   }
 }
 

@@ -168,6 +168,21 @@ export interface Receipt<H extends Hand = AsJson> {
   readonly bindingsEnded: number
 }
 
+/** What it takes to make a client of one's own at a provider. */
+export interface OwnClient {
+  /** The way of signing in that has a use for it. */
+  readonly flow: string
+  /** To be copied there; `{name}` stands for the value of what is asked under this name. */
+  readonly redirectUri: string
+  readonly scopes: readonly string[]
+  /** The page of the provider on which it is made. */
+  readonly console: string | null
+  readonly minutes: number | null
+  readonly note: string | null
+  /** What tells the server, where the provider may be any. */
+  readonly asks: readonly Field[]
+}
+
 /** A provider as a list shows it. */
 export interface ProviderCard {
   readonly id: string
@@ -177,6 +192,8 @@ export interface ProviderCard {
   readonly hosts: readonly string[]
   /** What has to be there before it can be connected: nothing, or a client of one's own. */
   readonly needs: 'nothing' | 'own-client'
+  /** How a client of one's own is made; null where no sign-in has a use for one. */
+  readonly ownClient: OwnClient | null
   /** `built-in`, or `yours` where it was read from the owner's own folder. */
   readonly from: 'built-in' | 'yours'
 }
@@ -300,4 +317,10 @@ export interface Registration<H extends Hand = AsJson> {
   readonly clientId: string
   readonly how: 'none' | 'metadata-document' | 'dynamic' | 'shipped' | 'yours'
   readonly createdAt: H['time']
+}
+
+/** A registration that was just made. */
+export interface Registered<H extends Hand = AsJson> extends Registration<H> {
+  /** The provider said that it knows this client. Where it could not be asked, the first sign-in shows. */
+  readonly checked: boolean
 }

@@ -9,6 +9,7 @@ import type { Catalogue } from '../model/provider.ts'
 import type { Storage } from '../model/storage.ts'
 import { deskOf } from './desk.ts'
 import { openHappenings } from './happenings.ts'
+import { hearOthers } from './hearsay.ts'
 import { type House, keeperDesk } from './keeper.ts'
 import type { Kit } from './kit.ts'
 import { standing } from './standing.ts'
@@ -52,6 +53,7 @@ export async function openBroker(parts: BrokerParts): Promise<Broker> {
     holder: newId(),
   }
   const sweep = sweeper(kit)
+  hearOthers(kit)
   const house: House = { ...parts, startedAt: now() }
   if (!vault.locked) await chain.resume()
   await sweep()
@@ -61,7 +63,7 @@ export async function openBroker(parts: BrokerParts): Promise<Broker> {
     keeper: (caller) => keeperDesk(kit, house, caller),
     async close() {
       for (const place of kit.returning.values()) await place.close()
-      if (!vault.locked) await chain.pause()
+      await chain.pause()
       keeper.lock()
       await parts.network.close()
       await storage.close()

@@ -7,8 +7,16 @@ import { readAddress } from './accounts.ts'
 import { revealed, viewSession, writeAnswer } from './answers.ts'
 import { takeHolding } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
-import { stopWaiting } from './returning.ts'
-import { endSession, findSession, holdSession, isDeserted, nameOf, openSession } from './sessions.ts'
+import {
+  commandFor,
+  endSession,
+  findSession,
+  holdSession,
+  isDeserted,
+  nameOf,
+  openSession,
+  stopWaiting,
+} from './sessions.ts'
 import { alreadyThere, findProvider, refuseUnknown, signInOf } from './sign-ins.ts'
 import { turn } from './turns.ts'
 
@@ -69,24 +77,22 @@ export async function lookAt(kit: Kit, caller: Caller, id: string): Promise<Flow
 
 /** The answer is written down before it is worked on, so a broker that dies over it is succeeded by the next. */
 export async function answer(kit: Kit, caller: Caller, id: string, given: FlowAnswer): Promise<FlowSession> {
-  return atSession(kit, caller, id, async (session) => {
-    const turned = await turn(kit, await holdSession(kit, session, writeAnswer(given)))
-    // The browser that came back is still to be shown how it ended; nobody else is waited for.
-    if (turned.state !== 'asking' && caller.proof.door !== 'callback') await stopWaiting(kit, id)
-    return turned
-  })
+  return atSession(kit, caller, id, async (session) =>
+    turn(kit, await holdSession(kit, session, writeAnswer(given))),
+  )
 }
 
 export async function cancel(kit: Kit, caller: Caller, id: string): Promise<FlowSession> {
   const failure = { code: 'cancelled', detail: 'the sign-in was cancelled', hint: null }
-  await stopWaiting(kit, id)
-  return atSession(kit, caller, id, async (session) =>
-    kit.storage.transaction('synced', async (rows) => {
+  return atSession(kit, caller, id, async (session) => {
+    const ended = await kit.storage.transaction('synced', async (rows) => {
       const present = await rows.get('flowSessions', { owner: session.owner, id })
       if (present?.state !== 'asking') return present ?? session
       return endSession(kit, present, 'cancelled', { failure }, rows)
-    }),
-  )
+    })
+    await stopWaiting(kit, id)
+    return ended
+  })
 }
 
 /** Every move of a sign-in stands at the gate too, whoever tries it and whether there is one or not. */
@@ -114,7 +120,7 @@ async function takeUp(kit: Kit, session: FlowSessionRow): Promise<FlowSessionRow
   const held = await holdSession(kit, session)
   if (kit.flows.get(held.flow)?.nature !== 'live') return turn(kit, held)
   const detail = 'valetkey was ended in the middle of this sign-in'
-  const failure = { code: 'flow-failed', detail, hint: `valetkey ${held.purpose} ${nameOf(held)}` }
+  const failure = { code: 'flow-failed', detail, hint: commandFor(held) }
   return endSession(kit, held, 'interrupted', { failure })
 }
 
@@ -139,5 +145,7 @@ function told({ state, step }: FlowSession): string {
 }
 
 function notUnderWay(): ValetkeyError {
-  return new ValetkeyError('flow-not-found', 'there is no such sign-in under way')
+  return new ValetkeyError('flow-not-found', 'there is no such sign-in under way', {
+    hint: 'begin it again: valetkey connect',
+  })
 }

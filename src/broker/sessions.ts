@@ -16,6 +16,8 @@ type SessionField = 'step' | 'memory' | 'inbox' | 'known' | 'end'
 export interface Known {
   readonly fields: Readonly<Record<string, string>>
   readonly insist: boolean
+  /** What else became known of the provider's addresses since then. */
+  readonly answered?: Readonly<Record<string, string>>
   /** How the browser finds back, once it was sent away. */
   readonly back?: Return
 }
@@ -81,9 +83,12 @@ export async function holdSession(
   inbox?: Secret,
 ): Promise<FlowSessionRow> {
   const now = kit.now().getTime()
-  if (session.state !== 'asking') throw new ValetkeyError('flow-used', 'this sign-in is already over')
+  if (session.state !== 'asking')
+    throw new ValetkeyError('flow-used', 'this sign-in is already over', { hint: commandFor(session) })
   if ((session.holderUntil ?? 0) > now)
-    throw new ValetkeyError('conflict', 'another answer to this sign-in is being worked on')
+    throw new ValetkeyError('conflict', 'another answer to this sign-in is being worked on', {
+      hint: 'wait for what comes of it',
+    })
   return kit.storage.transaction('synced', async (rows) => {
     const { generation } = session
     const hold = { holder: kit.holder, holderUntil: now + HOLDER_MS, generation: generation + 1 }
@@ -111,7 +116,14 @@ export async function changeSession(
   return { ...session, ...set }
 }
 
-/** Ends a session, and erases all that it knew. */
+/** Nobody comes back to a sign-in that is over. */
+export async function stopWaiting(kit: Kit, id: string): Promise<void> {
+  const place = kit.returning.get(id)
+  kit.returning.delete(id)
+  await place?.close()
+}
+
+/** Ends a session, and erases all that it knew. Whoever does so within other work stops waiting after that. */
 export async function endSession(
   kit: Kit,
   session: FlowSessionRow,
@@ -119,8 +131,11 @@ export async function endSession(
   end: SessionEnd,
   rows?: Rows,
 ): Promise<FlowSessionRow> {
-  if (rows === undefined)
-    return kit.storage.transaction('synced', (own) => endSession(kit, session, state, end, own))
+  if (rows === undefined) {
+    const ended = await kit.storage.transaction('synced', (own) => endSession(kit, session, state, end, own))
+    await stopWaiting(kit, session.id)
+    return ended
+  }
   const { accountId = session.accountId } = end
   const ended = await changeSession(rows, session, { state, accountId, holder: null, holderUntil: null })
   await kit.vault.erase(rows, session.owner, session.id)
@@ -129,8 +144,8 @@ export async function endSession(
 }
 
 export async function expireSession(kit: Kit, session: FlowSessionRow, rows?: Rows): Promise<FlowSessionRow> {
-  const hint = session.provider === null ? 'valetkey connect' : `valetkey connect ${nameOf(session)}`
-  const failure = { code: 'flow-expired', detail: 'the sign-in took longer than ten minutes', hint }
+  const detail = 'the sign-in took longer than ten minutes'
+  const failure = { code: 'flow-expired', detail, hint: commandFor(session) }
   return endSession(kit, session, 'failed', { failure }, rows)
 }
 
@@ -154,6 +169,11 @@ export async function takeField(
   field: SessionField,
 ): Promise<Secret | undefined> {
   return kit.vault.take(kit.storage, placeOf(session, field))
+}
+
+/** What begins such a sign-in anew. */
+export function commandFor(session: FlowSessionRow): string {
+  return session.provider === null ? 'valetkey connect' : `valetkey ${session.purpose} ${nameOf(session)}`
 }
 
 /** What a session is about, for a person and for the record. */

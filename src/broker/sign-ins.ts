@@ -24,7 +24,8 @@ export function signInOf(kit: Kit, provider: Provider, flow: string | undefined)
 
 /** A field that the provider does not ask for was meant for something, so it is not dropped in silence. */
 export function refuseUnknown(provider: Provider, signIn: SignIn, names: readonly string[]): void {
-  const known = [...provider.vars, ...signIn.fields].map(({ name }) => name)
+  const asked = provider.vars.filter(({ decided }) => decided === undefined)
+  const known = [...asked, ...signIn.fields].map(({ name }) => name)
   const unknown = names.find((name) => !known.includes(name))
   if (unknown === undefined) return
   throw new ValetkeyError('invalid-request', `${provider.name} asks for nothing called ${unknown}`, {
@@ -37,7 +38,7 @@ export async function flowContext(
   kit: Kit,
   provider: Provider,
   flow: string,
-  { fields, insist = false, back }: Pick<Known, 'fields'> & Partial<Known>,
+  { fields, answered, insist = false, back }: Pick<Known, 'fields'> & Partial<Known>,
 ): Promise<FlowContext> {
   const { catalogue, network, now, newId } = kit
   return {
@@ -49,7 +50,7 @@ export async function flowContext(
     newId,
     known: secrets(fields),
     insist,
-    client: await clientOf(kit, provider),
+    client: await clientOf(kit, provider, { ...fields, ...answered }),
     redirectUri: back && new URL(back.redirectUri),
     state: back?.state,
   }

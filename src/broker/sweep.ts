@@ -1,6 +1,6 @@
 import { EVERY_OWNER } from '../model/storage.ts'
 import type { Kit } from './kit.ts'
-import { expireSession } from './sessions.ts'
+import { expireSession, stopWaiting } from './sessions.ts'
 
 const HOUR_MS = 60 * 60_000
 const DAY_MS = 24 * HOUR_MS
@@ -25,14 +25,17 @@ export function sweeper(kit: Kit): () => Promise<void> {
 async function sweep(kit: Kit, now: number): Promise<void> {
   const owner: typeof EVERY_OWNER = EVERY_OWNER
   const yesterday = now - DAY_MS
-  await kit.storage.transaction('synced', async (rows) => {
+  const expired = await kit.storage.transaction('synced', async (rows) => {
     const overdue = { owner, state: 'asking', expiresAt: { before: now } } as const
-    for (const session of await rows.list('flowSessions', overdue)) await expireSession(kit, session, rows)
+    const sessions = await rows.list('flowSessions', overdue)
+    for (const session of sessions) await expireSession(kit, session, rows)
     const old = { owner, expiresAt: { before: yesterday } } as const
     for (const session of await rows.list('flowSessions', old))
       await kit.vault.erase(rows, session.owner, session.id)
     await rows.remove('flowSessions', old)
     await rows.remove('leases', { owner, endedAt: { before: yesterday } })
     await rows.remove('leases', { owner, until: { before: yesterday } })
+    return sessions
   })
+  for (const { id } of expired) await stopWaiting(kit, id)
 }

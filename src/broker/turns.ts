@@ -1,13 +1,23 @@
 import { formatAddress, ValetkeyError } from '#client'
-import type { Provider, SignIn } from '../model/provider.ts'
+import type { SignIn } from '../model/provider.ts'
 import { Secret } from '../model/secret.ts'
 import type { FlowSessionRow } from '../model/storage.ts'
 import type { FlowAnswer, FlowStep } from '../model/words.ts'
 import { findAccount } from './accounts.ts'
 import { readAnswer } from './answers.ts'
+import { failureOf, goesOn, hinted } from './failure.ts'
 import type { Kit } from './kit.ts'
-import { awaitReturn } from './returning.ts'
-import { changeSession, endSession, type Known, letGo, putField, takeField } from './sessions.ts'
+import { isAway, readyToLeave, withAnswered } from './leaving.ts'
+import {
+  changeSession,
+  commandFor,
+  endSession,
+  type Known,
+  letGo,
+  putField,
+  stopWaiting,
+  takeField,
+} from './sessions.ts'
 import { keep } from './settle.ts'
 import { alreadyThere, findProvider, flowContext, refuseUnknown, signInOf, unknownFlow } from './sign-ins.ts'
 
@@ -22,8 +32,11 @@ export async function turn(kit: Kit, session: FlowSessionRow): Promise<FlowSessi
   try {
     const given = await takeInbox(kit, session)
     const named = session.provider === null ? await recognise(kit, session, given) : session
-    return named === undefined ? await askForKey(kit, session, given) : await take(kit, named, given)
-  } catch (error) {
+    const turned = await (named === undefined ? askForKey(kit, session, given) : take(kit, named, given))
+    if (turned.state !== 'asking') await stopWaiting(kit, session.id)
+    return turned
+  } catch (thrown) {
+    const error = hinted(thrown, commandFor(session))
     // What cannot even be written down stays as it is, and is taken up again or runs out.
     const over = await endTurn(kit, session, error).catch(() => undefined)
     if (over !== undefined) return over
@@ -32,8 +45,9 @@ export async function turn(kit: Kit, session: FlowSessionRow): Promise<FlowSessi
 }
 
 /**
- * An answer that cannot be understood is asked for again; every other trouble ends the sign-in, with
- * the reason on it. One that was ended meanwhile, by a cancelling say, is handed back as it is.
+ * An answer that cannot be understood, or belongs to another sign-in, is asked for again; every other
+ * trouble ends the sign-in, with the reason on it. One that was ended meanwhile, by a cancelling say, is
+ * handed back as it is.
  */
 async function endTurn(
   kit: Kit,
@@ -44,19 +58,9 @@ async function endTurn(
   if (session === undefined || session.state !== 'asking') return session
   if (session.generation !== generation) return undefined
   const begun = (await takeField(kit, session, 'step')) !== undefined
-  const failure = failureOf(error)
-  if (failure.code === 'invalid-request' && begun)
-    await kit.storage.transaction('soon', (rows) => letGo(kit, session, rows))
-  else await endSession(kit, session, 'failed', { failure })
+  if (begun && goesOn(error)) await kit.storage.transaction('soon', (rows) => letGo(kit, session, rows))
+  else await endSession(kit, session, 'failed', { failure: failureOf(error) })
   return undefined
-}
-
-/** The words of a mistake of ours may quote anything, so they are not kept. */
-function failureOf(error: unknown) {
-  if (!(error instanceof ValetkeyError))
-    return { code: 'internal-error', detail: 'valetkey made a mistake over this sign-in', hint: null }
-  const { code, message: detail, hint = null } = error
-  return { code, detail, hint }
 }
 
 async function take(kit: Kit, session: FlowSessionRow, given?: FlowAnswer): Promise<FlowSessionRow> {
@@ -65,8 +69,8 @@ async function take(kit: Kit, session: FlowSessionRow, given?: FlowAnswer): Prom
   if (flow === undefined) throw unknownFlow(provider, session.flow)
   const memory = await takeField(kit, session, 'memory')
   const known = await takeKnown(kit, session)
-  const sendsAway = flow.comesBack && memory === undefined
-  const all = sendsAway ? await withReturn(kit, session, provider, known) : known
+  const stays = flow.comesBack && !(await isAway(kit, session))
+  const all = stays ? await readyToLeave(kit, session, provider, withAnswered(known, provider, given)) : known
   const context = await flowContext(kit, provider, session.flow, all)
   const taken = memory === undefined ? await flow.begin(context) : await flow.next(context, memory, given)
   if ('step' in taken) return ask(kit, session, taken.step, taken.memory)
@@ -117,18 +121,6 @@ async function ask(
     if (memory !== undefined) await putField(kit, session, 'memory', memory, rows)
     return letGo(kit, session, rows)
   })
-}
-
-async function withReturn(
-  kit: Kit,
-  session: FlowSessionRow,
-  provider: Provider,
-  known: Known,
-): Promise<Known> {
-  const back = await awaitReturn(kit, session, provider, signInOf(kit, provider, session.flow))
-  const all = { ...known, back }
-  await putField(kit, session, 'known', new Secret(JSON.stringify(all)))
-  return all
 }
 
 async function takeKnown(kit: Kit, session: FlowSessionRow): Promise<Known> {

@@ -93,10 +93,11 @@ function ask(context: FlowContext, held: Asking): FlowTurn {
   return { step, memory: remember(held) }
 }
 
-/** The provider's variables, without those that the browser will bring. */
+/** The provider's variables, without those that the browser will bring; unless they decide where it is sent. */
 function questions(context: FlowContext, { values, why }: Asking): readonly Field[] {
+  const { vars } = context.provider
   const captured = new Set(Object.values(context.signIn.captures))
-  const vars = context.provider.vars.filter(({ name }) => !captured.has(name))
-  const provider = { ...context.provider, vars }
-  return openQuestions({ ...context, provider }, { values, why, mayKeep: false })
+  for (const { decided } of vars) if (decided) captured.delete(decided.by)
+  const open = openQuestions(context, { values, why, mayKeep: false })
+  return open.filter(({ name }) => !captured.has(name))
 }

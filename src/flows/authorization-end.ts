@@ -7,10 +7,12 @@ import { configurationFor } from '../protocol/client.ts'
 import type { Server } from '../protocol/server.ts'
 import { revocationAnswer } from '../protocol/token-answer.ts'
 import { refusalOf, troubleOf } from '../protocol/trouble.ts'
+import { askToEnd, type EndRequest, isNamed } from './authorization-end-request.ts'
 import { type Found, knownValues, serverOf, standingOf } from './authorization-server.ts'
 
 interface Piece {
   readonly what: string
+  readonly field: 'refreshToken' | 'accessToken'
   readonly hint: 'refresh_token' | 'access_token'
   readonly secret: Secret
 }
@@ -24,6 +26,7 @@ export async function endGrant(
   const pieces = piecesOf(credential)
   const { revoke, name } = context.provider
   if (revoke.how === 'console') return alive(pieces, `only you can end it, at ${revoke.at ?? name}`)
+  if (revoke.how === 'request') return endByRequest(context, revoke, pieces)
   try {
     const server = await serverOf(context, knownValues(context), found)
     if (server.revoke === undefined) return alive(pieces, 'the provider names no place to end it')
@@ -37,8 +40,8 @@ export async function endGrant(
 
 function piecesOf({ kept, worn }: Credential): readonly Piece[] {
   const all = [
-    { what: 'refresh token', hint: 'refresh_token', secret: kept['refreshToken'] },
-    { what: 'access token', hint: 'access_token', secret: worn['accessToken'] },
+    { what: 'refresh token', field: 'refreshToken', hint: 'refresh_token', secret: kept['refreshToken'] },
+    { what: 'access token', field: 'accessToken', hint: 'access_token', secret: worn['accessToken'] },
   ] as const
   return all.flatMap(({ secret, ...piece }) => (secret === undefined ? [] : [{ ...piece, secret }]))
 }
@@ -56,6 +59,25 @@ async function endPiece(
   } catch (error) {
     return { what, died: false, how: inWords(error) }
   }
+}
+
+/** What the request names is ended by it, or not; of what it does not name nothing is known. */
+async function endByRequest(
+  context: FlowContext,
+  request: EndRequest,
+  pieces: readonly Piece[],
+): Promise<readonly RevokedPiece[]> {
+  const { name } = context.provider
+  const byHand = `only you can end it, at ${request.at ?? name}`
+  if (!pieces.some(({ field }) => isNamed(request, field))) return alive(pieces, byHand)
+  const tokens = Object.fromEntries(pieces.map(({ field, secret }) => [field, secret.reveal()]))
+  const outcome = await askToEnd(context, request, tokens).then(
+    () => ({ died: true, how: 'ended at the provider' }),
+    (error: unknown) => ({ died: false, how: `${inWords(error)}; ${byHand}` }),
+  )
+  return pieces.map(({ what, field }) =>
+    isNamed(request, field) ? { what, ...outcome } : { what, died: false, how: byHand },
+  )
 }
 
 function alive(pieces: readonly Piece[], how: string): readonly RevokedPiece[] {

@@ -2,6 +2,7 @@ import { authorizationCodeGrant } from 'openid-client'
 import { ValetkeyError } from '#client'
 import type { Credential, Profile } from '../model/credential.ts'
 import type { FlowContext, FlowYield } from '../model/flow.ts'
+import type { Variable } from '../model/provider.ts'
 import { configurationFor } from '../protocol/client.ts'
 import { provenIdToken } from '../protocol/id-token.ts'
 import { namedEndpoints, type Server } from '../protocol/server.ts'
@@ -95,13 +96,24 @@ async function ownerOf(
 }
 
 /** What the browser told; the catalogue judges it like any other value. */
-function capturesOf({ signIn }: FlowContext, params: URLSearchParams): Values {
-  return Object.fromEntries(
-    Object.entries(signIn.captures).flatMap(([parameter, name]) => {
-      const value = params.get(parameter)
-      return value === null ? [] : [[name, value]]
-    }),
-  )
+function capturesOf({ signIn, provider }: FlowContext, params: URLSearchParams): Values {
+  const told = new Map<string, string>()
+  for (const [parameter, name] of Object.entries(signIn.captures)) {
+    const value = params.get(parameter)
+    if (value === null) continue
+    const meant = chosenBy(provider.vars, name, value)
+    if (told.has(name) && told.get(name) !== meant)
+      throw new ValetkeyError('bad-answer', `the provider told two different things of its ${name}`)
+    told.set(name, meant)
+  }
+  return Object.fromEntries(told)
+}
+
+/** A choice may be told by what it decides as well, such as the address of its pages. */
+function chosenBy(vars: readonly Variable[], name: string, value: string): string {
+  const bare = value.replace(/^https:\/\//, '').replace(/\/$/, '')
+  const decided = vars.flatMap((one) => (one.decided?.by === name ? Object.entries(one.decided.values) : []))
+  return decided.find(([choice, follows]) => choice === bare || follows === bare)?.[0] ?? value
 }
 
 /** Links that hold a captured variable could not be known before; all others stay as they were remembered. */

@@ -21,12 +21,12 @@ const VISIT_MS = 10 * 60_000
  * awaited, and the three values that bind it to this one sign-in, each of 256 bits of its own.
  */
 export async function prepare(context: FlowContext, values: Values, found: Found): Promise<Visiting> {
-  const { oauth, client } = standingOf(context)
   const { redirectUri, now, state, signIn } = context
-  if (redirectUri === undefined || state === undefined)
-    throw new ValetkeyError('flow-failed', 'there is no address to come back to')
   const vars = { ...varsOf(context, values), ...fieldsOf(signIn, values) }
   const server = await serverOf(context, { ...vars, ...provisional(context, vars) }, found)
+  const { oauth, client } = standingOf(context)
+  if (redirectUri === undefined || state === undefined)
+    throw new ValetkeyError('flow-failed', 'there is no address to come back to')
   refuseDowngrade(oauth, server)
   const scopes = scopesFor([...signIn.scopes, ...ownScopes(values)], server)
   const openId = scopes.includes('openid')

@@ -1,9 +1,9 @@
 import { ValetkeyError } from '#client'
 import type { Client, FlowContext } from '../model/flow.ts'
 import type { OAuth } from '../model/provider.ts'
-import { discover, type FoundServers } from '../protocol/discovery.ts'
+import { type FoundServers, findServer } from '../protocol/discovery.ts'
 import type { FoundKeys, KeySource } from '../protocol/keys.ts'
-import { issuerOf, namedEndpoints, type Server } from '../protocol/server.ts'
+import type { Server } from '../protocol/server.ts'
 import { blankless } from './filled.ts'
 import { own, type Values } from './key-fields.ts'
 
@@ -36,17 +36,12 @@ export function knownValues({ provider, signIn, known }: FlowContext): Values {
   )
 }
 
-/** The authorization server: by its issuer's metadata, which the provider file only completes, or by the file alone. */
 export async function serverOf(context: FlowContext, vars: Values, { servers }: Found): Promise<Server> {
   const { provider, catalogue, network, now } = context
-  const { oauth } = standingOf(context)
+  // A value that cannot be part of an address is told first: then nobody knows yet whose client is wanted.
   const destination = catalogue.destination(provider, vars)
-  const { authorize, token, ...named } = namedEndpoints(oauth, destination)
-  const issuer = issuerOf(oauth, destination)
-  if (issuer !== undefined) return { ...named, ...(await discover(network, issuer, { found: servers, now })) }
-  if (authorize === undefined || token === undefined)
-    throw new ValetkeyError('config-invalid', 'no endpoints')
-  return { ...named, issuer: null, authorize, token, tellsIssuer: false, pkce: true, algorithms: [] }
+  const { oauth } = standingOf(context)
+  return findServer(network, oauth, destination, { found: servers, now })
 }
 
 /** Where the keys of a server are, if it shows any and signs with them. */

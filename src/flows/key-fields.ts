@@ -49,12 +49,17 @@ export function questions({ provider, signIn }: FlowContext): readonly Field[] {
   return [...vars, ...fields]
 }
 
-/** A variable that stands in nothing but the links of another way to sign in is not needed in this one. */
+/**
+ * A variable that stands in nothing but the links of another way to sign in is not needed in this one,
+ * and one that follows from another's choice is never asked for: that other one is.
+ */
 function usedVars({ provider, signIn }: Pick<FlowContext, 'provider' | 'signIn'>): readonly Variable[] {
   const { hosts, oauth = {}, vars } = provider
   const links = signIn.fields.some(({ secret }) => secret) ? [] : Object.values(oauth)
   const texts = [...hosts, signIn.verify?.url, ...links].filter((text) => typeof text === 'string')
-  return vars.filter(({ name }) => texts.some((text) => text.includes(`{${name}}`)))
+  const used = vars.filter(({ name }) => texts.some((text) => text.includes(`{${name}}`)))
+  const asked = new Set(used.map(({ name, decided }) => decided?.by ?? name))
+  return vars.filter(({ name }) => asked.has(name))
 }
 
 /** At first what is not known yet; after a refusal everything, where leaving empty means: as before. */

@@ -96,6 +96,7 @@ function unproved(code: ErrorCode, because: string): Finding {
 
 const TROUBLE: Partial<Record<ErrorCode, string>> = {
   'host-not-allowed': 'this address may not be reached from here',
+  'certificate-pin': 'the provider showed another certificate than the one expected',
   'connect-timeout': 'the provider did not pick up in time',
   'answer-timeout': 'the provider did not answer in time',
   'response-too-large': 'the provider answered something that makes no sense',

@@ -60,7 +60,7 @@ export function auditChain(parts: ChainParts): AuditChain {
   /** The anchor never runs ahead of the disk: after a power cut it would remember what is not there. */
   async function writeAnchor(): Promise<void> {
     const { head } = pen
-    if (head === undefined || state.is === 'restored') return
+    if (head === undefined || state.is === 'restored' || vault.locked) return
     await storage.sync()
     if (!storage.shared || (await settled(head))) tell(await remember(anchor, vault, head))
   }

@@ -37,7 +37,7 @@ afterAll(() => server.close())
 
 beforeEach(async () => {
   time = Date.parse('2026-11-20T12:00:00Z')
-  url = await server.newDatabase()
+  url = await server.newVault()
   brokers = []
 })
 afterEach(async () => {

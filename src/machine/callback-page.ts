@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { ERRORS, type ErrorCode, type Failure, isErrorCode } from '#client'
 import type { Ending } from '../model/callbacks.ts'
 
 // The one script of the page, allowed by its digest. Nothing of the request is ever on the page.
@@ -23,14 +25,56 @@ export const PAGE_HEADERS = {
   connection: 'close',
 } as const
 
-/** What the person sees in the browser once the sign-in is decided. */
-export function endingPage({ done, provider, app, words = '' }: Ending): string {
+export function answer(response: ServerResponse, status: number, page: string): void {
+  response.writeHead(status, PAGE_HEADERS).end(page)
+}
+
+/** The same for a door that answers with a `Response`. */
+export function answerPage(
+  status: number,
+  page: string,
+  more: Readonly<Record<string, string>> = {},
+): Response {
+  const { connection: _, ...headers } = PAGE_HEADERS
+  return new Response(page, { status, headers: { ...headers, ...more } })
+}
+
+/** What the person sees in the browser once the sign-in is decided. `app` is whose wish it was. */
+export function endingPage({ done, provider, failure }: Ending, app: string): string {
   if (done) return page(`Connected to ${provider}`, `You can close this window and go back to ${app}.`, CLOSE)
-  return page(`${provider} is not connected`, words, '')
+  return page(`${provider} was not connected`, `${whyOf(failure)} ${nextFor(failure, app)}`, '')
 }
 
 export function strayPage(): string {
   return page('This is not a sign-in under way', 'Go back to where you began, and start again.', '')
+}
+
+export function otherBrowserPage(app: string): string {
+  const text = `${app} did not begin a sign-in in this browser. If somebody sent you the link, close this window: nothing was connected. If it was you, in a terminal, paste the address of this page there.`
+  return page('This browser did not begin the sign-in', text, '')
+}
+
+function whyOf(failure: Failure | undefined): string {
+  if (failure === undefined || !isErrorCode(failure.code)) return 'The sign-in did not work out.'
+  // What stood in the way of what is told by its own words alone.
+  return failure.code === 'conflict' ? sentence(failure.detail) : ERRORS[failure.code].says
+}
+
+const NEXT: Partial<Record<ErrorCode, (app: string) => string>> = {
+  'access-denied': (app) => `If you did not mean that, go back to ${app} and connect it once more.`,
+  conflict: (app) => `Go back to ${app}: it says how to keep both, or to replace the one that is there.`,
+  'provider-not-configured': (app) => `Go back to ${app}: it says what has to be put right first.`,
+  cancelled: (app) => `Go back to ${app} if you want to begin anew.`,
+  locked: (app) => `Unlock ${app}, and try again.`,
+}
+
+function nextFor(failure: Failure | undefined, app: string): string {
+  const known = failure !== undefined && isErrorCode(failure.code) ? NEXT[failure.code] : undefined
+  return known?.(app) ?? `Go back to ${app} and try again.`
+}
+
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`
 }
 
 function page(title: string, text: string, script: string): string {

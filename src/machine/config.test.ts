@@ -13,6 +13,8 @@ beforeEach(async () => {
 })
 afterEach(() => rm(temp, { recursive: true, force: true }))
 
+const PIN = `sha256/${'A'.repeat(43)}=`
+
 async function reading(text: string) {
   await writeFile(file, text)
   return readConfig(file)
@@ -29,6 +31,7 @@ describe('the configuration', () => {
       keyCommand: '/usr/bin/age -d key.age',
       origins: { openai: 'http://127.0.0.1:8080', 'azure-openai': 'https://proxy.example' },
       allow: ['127.0.0.1:11434', 'ollama.lan', '[::1]:80', '[fd00::1]'],
+      pins: { 'api.openai.com': [PIN, PIN], '[::1]': [PIN] },
       port: 0,
     }
     expect(await reading(JSON.stringify(config))).toEqual(config)
@@ -40,6 +43,9 @@ describe('the configuration', () => {
     [{ port: 6000 }, 'port'],
     [{ port: 65536 }, 'port'],
     [{ port: '80' }, 'port'],
+    [{ callback: 'page' }, 'port'],
+    [{ callback: 'page', port: 0 }, 'port'],
+    [{ callback: 'elsewhere' }, 'callback'],
     [{ origins: { openai: 'http://127.0.0.1:8080/' } }, 'origins.openai'],
     [{ origins: { openai: 'http://127.0.0.1:8080/v1' } }, 'origins.openai'],
     [{ origins: { openai: 'ftp://127.0.0.1' } }, 'origins.openai'],
@@ -49,6 +55,10 @@ describe('the configuration', () => {
     [{ allow: ['ok', '127.0.0.1/8'] }, 'allow.1'],
     [{ allow: ['*'] }, 'allow.0'],
     [{ allow: ['host:99999'] }, 'allow.0'],
+    [{ pins: { 'api.openai.com': [] } }, 'pins.api.openai.com'],
+    [{ pins: { 'api.openai.com': ['sha256/short='] } }, 'pins.api.openai.com.0'],
+    [{ pins: { 'api.openai.com:443': [PIN] } }, 'pins.api.openai.com:443'],
+    [{ pins: { 'https://api.openai.com': [PIN] } }, 'pins.https://api.openai.com'],
     [[], ''],
     [null, ''],
   ])('refuses %j and names the field', async (config, field) => {

@@ -1,9 +1,12 @@
 import { z } from 'zod'
 import { ValetkeyError } from '#client'
+import { PIN } from '../model/network.ts'
 import { readOwn } from './files.ts'
 import { REFUSED_BY_BROWSERS } from './ports.ts'
 
 const origin = z.string().refine(isOrigin, 'is not an origin such as http://127.0.0.1:8080')
+const pinnedHost = z.string().refine(isHostAlone, 'is not a host')
+const pin = z.string().regex(PIN, 'is not sha256/ and a digest in base64')
 const opened = z.string().refine(isHost, 'is not a host, or host:port')
 
 const configSchema = z
@@ -14,6 +17,10 @@ const configSchema = z
     origins: z.record(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/), origin).optional(),
     /** Private addresses that the operator opens by name. */
     allow: z.array(opened).optional(),
+    /** By host: the keys that its certificate may have; several, so that a server can change its key. */
+    pins: z.record(pinnedHost, z.array(pin).min(1)).optional(),
+    /** Where browsers come back to from a provider: to a port of their own, or to the page's. */
+    callback: z.enum(['loopback', 'page']).optional(),
     port: z
       .int()
       .min(0)
@@ -25,13 +32,23 @@ const configSchema = z
     path: ['keyCommand'],
     message: 'is needed for the key source "command"',
   })
+  .refine(({ callback, port = 0 }) => callback !== 'page' || port > 0, {
+    path: ['port'],
+    message: 'is needed for browsers that come back to the page',
+  })
   .readonly()
 
 export type Config = z.infer<typeof configSchema>
 
-const FIELDS = ['keySource', 'keyCommand', 'origins', 'allow', 'port'] as const satisfies ReadonlyArray<
-  keyof Config
->
+const FIELDS = [
+  'keySource',
+  'keyCommand',
+  'origins',
+  'allow',
+  'pins',
+  'callback',
+  'port',
+] as const satisfies ReadonlyArray<keyof Config>
 
 /** Nothing is written, and nothing is guessed: what cannot be used is refused by file and field. */
 export async function readConfig(file: string): Promise<Config> {
@@ -77,6 +94,10 @@ function isOrigin(text: string): boolean {
 
 function isHost(text: string): boolean {
   return /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.test(text) && URL.canParse(`https://${text}`)
+}
+
+function isHostAlone(text: string): boolean {
+  return isHost(text) && !/:\d+$/.test(text)
 }
 
 /** The known name that takes the fewest single edits, if that is less than half of it. */

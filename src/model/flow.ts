@@ -15,6 +15,8 @@ export type FlowYield =
 export interface Client {
   readonly clientId: string
   readonly clientSecret: Secret | undefined
+  /** The address it was registered with, where that is not the one that its provider declares. */
+  readonly redirectUri?: URL | undefined
 }
 
 /** All that a flow may reach. It opens no browser, prints nothing, listens nowhere and never polls. */

@@ -1,3 +1,6 @@
+/** A pin: `sha256/`, and the SHA-256 digest in base64 of the public key (SPKI) of a certificate. */
+export const PIN = /^sha256\/[A-Za-z0-9+/]{43}=$/
+
 export interface Outgoing {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>> | ReadonlyArray<readonly [string, string]>
@@ -10,7 +13,7 @@ export interface Network {
   /**
    * One guarded request. It goes to public https addresses and to the origins which the operator
    * opened by name, follows no redirect, and streams both ways. Throws `host-not-allowed`,
-   * `network-error`, `connect-timeout` or `answer-timeout`.
+   * `network-error`, `connect-timeout`, `answer-timeout` or `certificate-pin`.
    */
   fetch(url: URL, request?: Outgoing): Promise<Response>
   close(): Promise<void>

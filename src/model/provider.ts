@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { PIN } from './network.ts'
 
 // A provider is data: read, not run. Every object is strict, so a misspelt field is refused
 // instead of silently meaning nothing.
@@ -54,7 +55,10 @@ const variable = z.strictObject({
   label: z.string().min(1),
   choices: z.array(z.string()).optional(),
   pattern: pattern.optional(),
+  /** A usual value; `{name}` is the host of another variable, which is a whole address. */
   default: z.string().optional(),
+  /** Follows from the choice of another variable, so that nobody is asked twice. */
+  decided: z.strictObject({ by: fieldName, values: z.record(z.string(), z.string()) }).optional(),
   hint: z.string().optional(),
 })
 
@@ -98,6 +102,11 @@ const oauth = z
     token: link.optional(),
     revoke: link.optional(),
     userinfo: link.optional(),
+    /** A public client that the file brings along. A secret never lies in a file. */
+    clientId: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,512}$/, 'must be visible ASCII without blanks')
+      .optional(),
     /** How a client that has a secret shows it. */
     clientAuth: z.enum(['basic', 'post']).default('post'),
     /** `none` only for a server that is known to refuse the parameter. */
@@ -128,6 +137,35 @@ const signIn = z.strictObject({
   console: link.optional(),
 })
 
+/** How a credential is ended at the provider; `at` is where a person can do it, where nothing else does. */
+const revocation = z.union([
+  z.strictObject({ how: z.literal('console'), at: link.optional() }),
+  /** RFC 7009, at the endpoint of `oauth` or of the issuer's metadata. */
+  z.strictObject({ how: z.literal('rfc7009'), at: link.optional() }),
+  /** One request of the provider's own, which ends the tokens that it names. */
+  z.strictObject({
+    how: z.literal('request'),
+    method: z.enum(['DELETE', 'POST']),
+    /** `{clientId}` may stand in its path. */
+    url: link,
+    /** As our client, by its id and its secret. */
+    auth: z.literal('client'),
+    /** Values in which `{accessToken}`, `{refreshToken}` and `{clientId}` stand for what they name. */
+    json: z.record(z.string(), z.string()),
+    at: link.optional(),
+  }),
+])
+
+/** How a person makes a client of their own at the provider. */
+const registrationGuide = z.strictObject({
+  /** The page on which it is made. */
+  console: link,
+  /** How long it takes whoever has an account there. */
+  minutes: z.int().min(1).max(600),
+  /** What cannot be guessed on that page, in a sentence or two. */
+  note: z.string().min(1).max(400).optional(),
+})
+
 export const providerSchema = z.strictObject({
   $schema: z.string().optional(),
   id: name,
@@ -149,14 +187,15 @@ export const providerSchema = z.strictObject({
   /** Worn by every request that does not bring its own. */
   headers: z.record(headerName, z.string()).default({}),
   oauth: oauth.optional(),
+  /** How a client of ours comes to be there; `dynamic` falls back on one of the person's own. */
   registration: z.enum(['none', 'metadata-document', 'dynamic', 'shipped', 'yours']),
+  registrationGuide: registrationGuide.optional(),
   signIns: z.array(signIn).min(1),
-  /** How a credential is ended at the provider; `console` says that only a person can, and where. */
-  revoke: z.union([
-    z.strictObject({ how: z.literal('console'), at: link.optional() }),
-    /** RFC 7009, at the endpoint of `oauth` or of the issuer's metadata. */
-    z.strictObject({ how: z.literal('rfc7009') }),
-  ]),
+  revoke: revocation,
+  /** By host: the keys that its certificate may have, and no other. */
+  pins: z
+    .record(host, z.array(z.string().regex(PIN, 'must be sha256/ and a digest in base64')).min(1))
+    .default({}),
   evidence: z.record(z.string(), z.array(z.string()).min(1)).default({}),
 })
 
@@ -166,6 +205,7 @@ export type SignIn = Provider['signIns'][number]
 export type Variable = Provider['vars'][number]
 export type Presentation = SignIn['present'][number]
 export type OAuth = NonNullable<Provider['oauth']>
+export type Revocation = Provider['revoke']
 export type Verification = z.infer<typeof verification>
 
 /** A provider with its variables filled in and its stand-in, if the operator named one. */
@@ -180,6 +220,9 @@ export interface Destination {
   place(link: string | URL): URL
 }
 
+/** Where a provider's authorization server is. */
+export type Authority = Pick<Destination, 'place'>
+
 /** All providers of this installation: ours, and the owner's own. */
 export interface Catalogue {
   list(): readonly Provider[]
@@ -189,4 +232,9 @@ export interface Catalogue {
   isBuiltIn(id: string): boolean
   /** Throws `invalid-request` for variables that are missing or not of the declared form. */
   destination(provider: Provider, vars: Readonly<Record<string, string>>): Destination
+  /**
+   * Where its authorization server is, whatever is not known yet of its API's hosts. Of a list of
+   * choices the usual one is taken; undefined while anything else is missing, or of another form.
+   */
+  authority(provider: Provider, vars: Readonly<Record<string, string>>): Authority | undefined
 }

@@ -184,11 +184,17 @@ export interface Held {
   release(): Promise<void>
 }
 
-/** That something about an account was changed: the account itself, or a binding to it. */
+/** What was changed: an account, a binding to it, or a key by which values are sealed. */
 export interface Changed {
+  readonly table: 'accounts' | 'bindings' | 'vault' | 'dataKeys'
   readonly owner: OwnerId
-  /** The id of the account. */
+  /** The id of the account, or of the key. */
   readonly record: string
+  /** Whether it was changed through this very storage, and not by another process. */
+  readonly own: boolean
+  /** An account's status before and after; null where there was none yet, or is none any more. */
+  readonly was: AccountStatus | null
+  readonly is: AccountStatus | null
 }
 
 export interface TransactionOptions {
@@ -199,6 +205,8 @@ export interface TransactionOptions {
 export interface Storage extends Rows {
   /** For people: `sqlite`, `postgres`. Never asked who it is by code. */
   readonly engine: string
+  /** For people: where that is, and nothing by which one gets in. Left out for a file of this home. */
+  readonly place?: string
   /** Other processes may write to it at the same time. */
   readonly shared?: true
   /**

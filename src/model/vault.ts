@@ -26,6 +26,8 @@ export interface Sealed {
 export interface Vault {
   readonly id: string
   readonly locked: boolean
+  /** Throws `locked` while it is, and says why where it locked itself. */
+  refuseLocked(): void
   /** Inside a transaction the transaction's rows have to be told. */
   seal(place: Place, secret: Secret, rows?: Rows): Promise<Sealed>
   /** Throws `tampered` when the value was not sealed for this very place. */

@@ -24,6 +24,7 @@ export type KeeperDesk = said.KeeperDesk<Inside>
 export type Lease = said.Lease<Inside>
 export type Lent = said.Lent<Inside>
 export type Receipt = said.Receipt<Inside>
+export type Registered = said.Registered<Inside>
 export type Registration = said.Registration<Inside>
 export type RegisterRequest = said.RegisterRequest<Inside>
 export type RekeyRequest = said.RekeyRequest<Inside>

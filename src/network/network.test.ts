@@ -95,7 +95,18 @@ const VECTORS = [
   '[0:0:0:0:0:0:0:1]',
   '[::]',
   '[0000::0001]',
+  '0x7f.0x0.0x0.0x1',
+  '0177.1',
+  '127.0x1',
+  '[0:0:0:0:0:0:0.0.0.1]',
   // IPv4 inside IPv6
+  '[::ffff:0a00:1]',
+  '[::ffff:c0a8:101]',
+  '[::ffff:0:7f00:1]',
+  '[64:ff9b::a9fe:a9fe]',
+  '[64:ff9b::10.0.0.1]',
+  '[2002:0a00:1::]',
+  '[2002:c0a8:101::]',
   '[::ffff:127.0.0.1]',
   '[::ffff:7f00:1]',
   '[::ffff:0:127.0.0.1]',
@@ -109,6 +120,21 @@ const VECTORS = [
   '[2002:a9fe:a9fe::]',
   '[2001:0:7f00:1::]',
   // private, local and special
+  '0300.0250.0.1',
+  '3232235521',
+  '167772161',
+  '0xa.0.0.1',
+  '172.16.1',
+  '192.168.257',
+  '１９２.１６８.0.1',
+  '192.88.99.1',
+  '[fd12:3456:789a::1]',
+  '[febf::1]',
+  '[feff::1]',
+  '[ff05::2]',
+  '[3fff::1]',
+  '[2001:2::1]',
+  '[2001:20::1]',
   '10.0.0.1',
   '10.255.255.255',
   '172.16.0.1',
@@ -134,6 +160,10 @@ const VECTORS = [
   '[2001:db8::1]',
   '[100::1]',
   // metadata
+  '192.0.0.192',
+  '169。254。169。254',
+  'metadata.goog',
+  'metadata.azure.internal',
   '169.254.169.254',
   '2852039166',
   '0xa9fea9fe',
@@ -153,6 +183,8 @@ const VECTORS = [
   'router.local',
   'db.internal',
   'ⓛocalhost',
+  'localhost.localdomain',
+  'nas.home.arpa',
   ...Object.keys(NAMES),
 ]
 
@@ -160,16 +192,34 @@ describe('the way out', () => {
   it(`[security 20.4] makes no connection for ${VECTORS.length} ways of naming a closed place`, async () => {
     const { port, connections } = await counter()
     const { fetch } = network({ allow: [], lookup, connectSeconds: 2 })
-    const tried: string[] = []
     for (const vector of VECTORS) {
       for (const scheme of ['https', 'http']) {
         const url = new URL(`${scheme}://${vector}:${port}/`)
         await expect(fetch(url), url.href).rejects.toMatchObject({ code: 'host-not-allowed' })
-        tried.push(url.href)
       }
     }
-    expect(tried.length).toBeGreaterThanOrEqual(120)
-    expect(connections()).toBe(0)
+    expect([new Set(VECTORS).size, connections()]).toEqual([120, 0])
+    process.stdout.write(`ssrf: ${VECTORS.length} vectors, ${connections()} connections\n`)
+  })
+
+  it('[security 20.4] dials the address that was judged, though the name leads elsewhere a moment later', async () => {
+    const { port, connections } = await counter()
+    // Nobody's place on the public internet, so that nothing is disturbed; then this very machine.
+    const answers = ['3ffe:ffff::1', '127.0.0.1', '127.0.0.1']
+    const asked: string[] = []
+    const turning = ((name: string, _options: unknown, done: (...args: unknown[]) => void) => {
+      asked.push(name)
+      const address = answers.shift() ?? '127.0.0.1'
+      done(null, [{ address, family: address.includes(':') ? 6 : 4 }])
+    }) as unknown as NonNullable<NetworkOptions['lookup']>
+    const { fetch } = network({ allow: [], lookup: turning, connectSeconds: 1 })
+    const url = new URL(`https://turning.example:${port}/`)
+    await expect(fetch(url)).rejects.toMatchObject({
+      code: expect.stringMatching(/^(network-error|connect-timeout)$/),
+    })
+    expect(asked).toHaveLength(1)
+    await expect(fetch(url)).rejects.toMatchObject({ code: 'host-not-allowed' })
+    expect([asked.length, connections()]).toEqual([2, 0])
   })
 
   it('reaches the same listener once the operator has opened it by name', async () => {

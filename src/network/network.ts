@@ -1,16 +1,22 @@
 import dns from 'node:dns'
 import type { LookupFunction } from 'node:net'
+import { getCACertificates } from 'node:tls'
 import { Agent, buildConnector, fetch } from 'undici'
 import { ValetkeyError } from '#client'
 import type { Network, Outgoing } from '../model/network.ts'
 import { closedAddress, closedHost } from './addresses.ts'
 import { answerOf } from './answer.ts'
 import { type Opened, openedBy } from './opened.ts'
+import { judgePin, type Pins, type PinsByHost, pinsBy } from './pins.ts'
 import { troubleOf } from './trouble.ts'
 
 export interface NetworkOptions {
   /** What the operator opened by name; see `openedBy`. */
   readonly allow: readonly string[]
+  /** By host: the keys that its certificate may have, whoever vouches for it. */
+  readonly pins?: PinsByHost
+  /** Certificates, as PEM, that are trusted beside those of the system. */
+  readonly ca?: readonly string[]
   readonly connectSeconds?: number
   /** Until the headers are there; a body may then go on for as long as pieces of it arrive. */
   readonly answerSeconds?: number
@@ -90,10 +96,10 @@ function* pairs(headers: Outgoing['headers'] = {}): Generator<[string, string]> 
 
 /** Judges once more where a connection is really made; an opened origin has connections of its own. */
 function guardedConnector(opened: Opened, options: NetworkOptions): buildConnector.connector {
-  const timeout = (options.connectSeconds ?? 10) * 1000
+  const pins = pinsBy(options.pins ?? {})
   const lookup = options.lookup ?? dns.lookup
-  const open = buildConnector({ timeout, allowH2: false, lookup: lookup as LookupFunction })
-  const guarded = buildConnector({ timeout, allowH2: false, lookup: guardedLookup(lookup) })
+  const open = connectorFor(options, lookup as LookupFunction)
+  const guarded = connectorFor(options, guardedLookup(lookup))
   return (to, callback) => {
     const url = new URL(`${to.protocol}//${to.host ?? to.hostname}`)
     try {
@@ -101,7 +107,37 @@ function guardedConnector(opened: Opened, options: NetworkOptions): buildConnect
     } catch (error) {
       return callback(error as Error, null)
     }
-    return (opened.has(url) ? open : guarded)(to, callback)
+    return (opened.has(url) ? open : guarded)(to, pinned(url, pins, callback))
+  }
+}
+
+function connectorFor({ ca, connectSeconds = 10 }: NetworkOptions, lookup: LookupFunction) {
+  return buildConnector({
+    timeout: connectSeconds * 1000,
+    allowH2: false,
+    lookup,
+    // Whatever the environment says.
+    rejectUnauthorized: true,
+    // Every connection proves itself anew: nothing of a resumed one is judged again.
+    maxCachedSessions: 0,
+    ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ...ca] }),
+  })
+}
+
+/** Not a byte of a request is written before this has seen the connection. */
+function pinned(url: URL, pins: Pins, callback: buildConnector.Callback): buildConnector.Callback {
+  const wanted = pins.of(url)
+  if (wanted === undefined) return callback
+  return (...made) => {
+    const [error, socket] = made
+    if (error !== null) return callback(error, null)
+    try {
+      judgePin(socket, url.host, wanted)
+    } catch (refused) {
+      socket.destroy()
+      return callback(refused as Error, null)
+    }
+    return callback(null, socket)
   }
 }
 

@@ -14,7 +14,26 @@ export function troubleOf(error: unknown, host: string, signal?: AbortSignal): V
   return byCode(code, host)
 }
 
+const SIGNED_BY_NOBODY = 'is signed by nobody that this computer trusts'
+
+/** What may be wrong with a certificate, by the name that TLS has for it. */
+const CERTIFICATE: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'has expired',
+  CERT_NOT_YET_VALID: 'is not valid yet',
+  CERT_REVOKED: 'was revoked',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'belongs to another host',
+  DEPTH_ZERO_SELF_SIGNED_CERT: SIGNED_BY_NOBODY,
+  SELF_SIGNED_CERT_IN_CHAIN: SIGNED_BY_NOBODY,
+  UNABLE_TO_GET_ISSUER_CERT: SIGNED_BY_NOBODY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: SIGNED_BY_NOBODY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: SIGNED_BY_NOBODY,
+  CERT_UNTRUSTED: SIGNED_BY_NOBODY,
+  INVALID_PURPOSE: 'was made for something else',
+  CERT_SIGNATURE_FAILURE: 'has a signature that is not right',
+}
+
 function byCode(code: string | undefined, host: string): ValetkeyError {
+  if (code !== undefined && Object.hasOwn(CERTIFICATE, code)) return untrusted(code, host)
   switch (code) {
     case 'UND_ERR_CONNECT_TIMEOUT':
     case 'ETIMEDOUT':
@@ -34,6 +53,13 @@ function byCode(code: string | undefined, host: string): ValetkeyError {
         hint: 'check the network connection and try again',
       })
   }
+}
+
+function untrusted(code: string, host: string): ValetkeyError {
+  const message = `${host} showed a certificate that ${CERTIFICATE[code]}, so nothing was sent there (${code})`
+  return new ValetkeyError('network-error', message, {
+    hint: 'if it is the certificate of your own network, name it in NODE_EXTRA_CA_CERTS',
+  })
 }
 
 function aborted(host: string, signal: AbortSignal): ValetkeyError {

@@ -75,7 +75,7 @@ function refuseError(params: URLSearchParams): void {
 
 function foreign(): ValetkeyError {
   return new ValetkeyError('invalid-state', 'this answer does not belong to the sign-in under way', {
-    hint: 'begin again',
+    hint: 'finish it in the browser that began it, or begin again',
   })
 }
 

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { ValetkeyError } from '#client'
 import type { Network } from '../model/network.ts'
+import type { Authority, OAuth } from '../model/provider.ts'
 import { type Answer, ask, refuseTrouble } from './ask.ts'
-import { ALGORITHMS, isSafe, type Server, serverSchema } from './server.ts'
+import { ALGORITHMS, isSafe, issuerOf, namedEndpoints, type Server, serverSchema } from './server.ts'
 import { strictObject } from './strict-json.ts'
 
 const MOST_AGE_MS = 24 * 60 * 60 * 1000
@@ -41,6 +42,21 @@ export async function discover(
     found.delete(oldest)
   found.set(issuer, { server, at: now() })
   return server
+}
+
+/** The authorization server: by its issuer's metadata, which the provider file only completes, or by the file alone. */
+export async function findServer(
+  network: Network,
+  oauth: OAuth,
+  at: Authority,
+  lately: { readonly found: FoundServers; readonly now: () => Date },
+): Promise<Server> {
+  const { authorize, token, ...named } = namedEndpoints(oauth, at)
+  const issuer = issuerOf(oauth, at)
+  if (issuer !== undefined) return { ...named, ...(await discover(network, issuer, lately)) }
+  if (authorize === undefined || token === undefined)
+    throw new ValetkeyError('config-invalid', 'no endpoints')
+  return { ...named, issuer: null, authorize, token, tellsIssuer: false, pkce: true, algorithms: [] }
 }
 
 /** RFC 8414 §3.1 first, then the two places of OpenID Connect. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { openNetwork } from '../network/network.ts'
+import { canary } from '../testing/canary.ts'
 import { type HostileServer, hostileServer, type Script } from '../testing/hostile-server.ts'
 import { judgeMetadata } from './discovery.ts'
 import { register, unregister } from './registration.ts'
@@ -14,7 +15,8 @@ const wish = {
   name: 'Valetkey',
   redirectUris: [new URL('http://127.0.0.1:49152/cb')],
   scopes: ['openid'],
-}
+  clientAuth: 'basic',
+} as const
 
 async function at(script: Script = {}) {
   const there = await hostileServer()
@@ -30,6 +32,10 @@ async function serverOf({ issuer }: HostileServer) {
 
 const changed = (change: Readonly<Record<string, unknown>>): Script => ({
   register: (honest) => ({ status: 201, body: { ...honest, ...change } }),
+})
+
+const withSecrets: Script['metadata'] = (honest) => ({
+  body: { ...honest, token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'] },
 })
 
 describe('a registration', () => {
@@ -48,14 +54,16 @@ describe('a registration', () => {
   })
 
   it('says so when we are no native client, and how we would show a secret', async () => {
-    const { there, network, server } = await at(
-      changed({ client_secret: 's', client_secret_expires_at: 1_700_000_000 }),
-    )
+    const secret = canary('given')
+    const { there, network, server } = await at({
+      metadata: withSecrets,
+      ...changed({ client_secret: secret, client_secret_expires_at: 1_700_000_000 }),
+    })
     const redirectUris = [new URL('https://keys.acme.test/oauth/callback')]
-    const got = await register(network, server, { ...wish, redirectUris, clientAuth: 'basic' })
+    const got = await register(network, server, { ...wish, redirectUris })
     const sent = JSON.parse(String(await there.requests.at(-1)?.body))
     expect(sent).toMatchObject({ application_type: 'web', token_endpoint_auth_method: 'client_secret_basic' })
-    expect(got.clientSecret?.reveal()).toBe('s')
+    expect(got.clientSecret?.reveal()).toBe(secret)
     expect(got.secretExpiresAt).toEqual(new Date(1_700_000_000_000))
   })
 
@@ -89,6 +97,16 @@ describe('a registration', () => {
       'provider-not-configured',
     ],
     [
+      'with another way to show a secret than the one it takes',
+      changed({ token_endpoint_auth_method: 'client_secret_post', client_secret: 's' }),
+      'provider-not-configured',
+    ],
+    [
+      'with a secret that it keeps to itself',
+      changed({ token_endpoint_auth_method: 'client_secret_basic' }),
+      'provider-not-configured',
+    ],
+    [
       'as a refusal',
       { register: () => ({ status: 400, body: { error: 'invalid_redirect_uri' } }) },
       'provider-not-configured',
@@ -98,6 +116,11 @@ describe('a registration', () => {
   ])('is refused when it is answered %s', async (_, script, code) => {
     const { network, server } = await at(script)
     await expect(register(network, server, wish)).rejects.toMatchObject({ code })
+  })
+
+  it('has no use for a secret that a public client was given', async () => {
+    const { network, server } = await at(changed({ client_secret: 's' }))
+    expect((await register(network, server, wish)).clientSecret).toBeUndefined()
   })
 
   it('is not tried where the server has no place for it', async () => {

@@ -13,7 +13,7 @@ export interface RegistrationWish {
   readonly name: string
   readonly redirectUris: readonly URL[]
   readonly scopes: readonly string[]
-  /** With a secret, shown in this way; undefined for a public client. */
+  /** How we would show a secret, where the server has no place for clients without one. */
   readonly clientAuth?: OAuth['clientAuth']
 }
 
@@ -46,7 +46,7 @@ export async function register(
   refuseTrouble(answer)
   if (answer.status !== 201 && answer.status !== 200)
     throw refused('the provider did not register this client')
-  return judgeRegistered(server.register, answer, wish)
+  return judgeRegistered(server, server.register, answer, wish)
 }
 
 /** Gives the registration back. False where the server keeps no way to, or did not take it. */
@@ -69,14 +69,18 @@ function wishInWords(server: Server, { name, redirectUris, scopes, clientAuth }:
     application_type: native ? 'native' : 'web',
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
-    token_endpoint_auth_method:
-      clientAuth === undefined ? 'none' : `client_secret_${clientAuthOf(server, clientAuth)}`,
+    token_endpoint_auth_method: server.clientAuth?.includes('none') ? 'none' : inWords(server, clientAuth),
     ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
   }
 }
 
 /** A server may change what was asked for; what we could not live with is refused here. */
-function judgeRegistered(endpoint: string, answer: Answer, wish: RegistrationWish): Registered {
+function judgeRegistered(
+  server: Server,
+  endpoint: string,
+  answer: Answer,
+  wish: RegistrationWish,
+): Registered {
   const read = registeredSchema.safeParse(
     answer.type === 'application/json' ? strictObject(answer.text) : undefined,
   )
@@ -85,14 +89,20 @@ function judgeRegistered(endpoint: string, answer: Answer, wish: RegistrationWis
   const { redirect_uris: uris, token_endpoint_auth_method: method = 'client_secret_basic' } = said
   if (uris && wish.redirectUris.some(({ href }) => !uris.includes(href)))
     throw refused('the provider registered another address to come back to')
-  if (!['none', 'client_secret_basic', 'client_secret_post'].includes(method))
+  const secret = method === 'none' ? undefined : said.client_secret
+  if (method !== 'none' && method !== inWords(server, wish.clientAuth))
     throw refused('the provider wants its clients to prove themselves in a way that is not known here')
+  if (method !== 'none' && secret === undefined) throw refused('the provider gave its client no secret')
   return {
     clientId: said.client_id,
-    clientSecret: said.client_secret === undefined ? undefined : new Secret(said.client_secret),
+    clientSecret: secret === undefined ? undefined : new Secret(secret),
     secretExpiresAt: said.client_secret_expires_at ? new Date(said.client_secret_expires_at * 1000) : null,
     management: managementOf(endpoint, said),
   }
+}
+
+function inWords(server: Server, declared: OAuth['clientAuth'] = 'basic'): string {
+  return `client_secret_${clientAuthOf(server, declared)}`
 }
 
 /** The token that manages a registration goes back to the place that issued it, and to no other. */

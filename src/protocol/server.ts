@@ -1,6 +1,6 @@
 import type { ServerMetadata } from 'openid-client'
 import { z } from 'zod'
-import type { Destination, OAuth } from '../model/provider.ts'
+import type { Authority, OAuth } from '../model/provider.ts'
 
 /** The only algorithms that an ID token may be signed with: `none` and shared secrets are not among them. */
 export const ALGORITHMS = [
@@ -54,7 +54,7 @@ export function isSafe(link: string): boolean {
 }
 
 /** The endpoints of a provider file, with its variables filled in or the operator's stand-in in their place. */
-export function namedEndpoints(oauth: OAuth, { place }: Destination): Named {
+export function namedEndpoints(oauth: OAuth, { place }: Authority): Named {
   const names = ['authorize', 'token', 'revoke', 'userinfo'] as const
   return Object.fromEntries(
     names.flatMap((name) => {
@@ -65,7 +65,7 @@ export function namedEndpoints(oauth: OAuth, { place }: Destination): Named {
 }
 
 /** The provider's issuer, to the letter. */
-export function issuerOf({ issuer }: OAuth, { place }: Destination): string | undefined {
+export function issuerOf({ issuer }: OAuth, { place }: Authority): string | undefined {
   // An address parser adds a slash to a bare host; behind a last segment there is nothing it could add.
   return issuer === undefined ? undefined : place(`${issuer}/-`).href.slice(0, -2)
 }

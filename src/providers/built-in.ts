@@ -3,7 +3,7 @@ import type { Provider } from '../model/provider.ts'
 import { parseProvider, readProvider } from './read.ts'
 
 const BUILT = 'catalogue.json'
-const NOT_PROVIDERS = new Set([BUILT, 'provider.schema.json'])
+const NOT_PROVIDERS = new Set([BUILT, 'provider.schema.json', 'clients.json'])
 
 /** The providers that come with Valetkey: from one built file where there is one, else from this folder. */
 export function readBuiltIn(folder: URL = new URL('./', import.meta.url)): readonly Provider[] {

@@ -1,7 +1,9 @@
 import { ValetkeyError } from '#client'
 import { type Catalogue, fits, type Provider, type ProviderFile } from '../model/provider.ts'
+import { authorityOf } from './authority.ts'
 import { destinationOf } from './destination.ts'
-import { parseProvider, readProvider, unusable } from './read.ts'
+import { parseProvider, readProvider } from './read.ts'
+import { unusable } from './unusable.ts'
 
 export interface CatalogueSources {
   readonly builtIn: readonly ProviderFile[]
@@ -28,6 +30,7 @@ export function openCatalogue({ builtIn, own, origins }: CatalogueSources): Cata
     recognise: (key) => onlyOne([...byId.values()].filter((provider) => isKeyOf(provider, key))),
     isBuiltIn: (id) => byId.has(id) && !yours.has(id),
     destination: (provider, vars) => destinationOf(provider, vars, standIns.get(provider.id)),
+    authority: (provider, vars) => authorityOf(provider, vars, standIns.get(provider.id)),
   }
 }
 

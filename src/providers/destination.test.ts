@@ -99,6 +99,49 @@ describe('the destination of a credential', () => {
       expect(() => placed(org)).toThrow(expect.objectContaining({ code: 'invalid-request' }))
   })
 
+  it('[security 17.2] stays with the owner of the fixed domain, however many labels a value has', () => {
+    const at = (host: string, values: Readonly<Record<string, string>>) => {
+      const cloud = {
+        id: 'cloud',
+        name: 'Cloud',
+        category: 'other',
+        vars: ['a', 'b'].map((name) => ({ name, label: name, pattern: '[a-z0-9.-]+', default: 'x' })),
+        hosts: [host],
+        registration: 'none',
+        signIns: [
+          {
+            flow: 'api-key',
+            fields: [{ name: 'key', label: 'Key' }],
+            present: [{ header: 'x-key', field: 'key' }],
+            verify: { url: `https://${host}/me` },
+          },
+        ],
+        revoke: { how: 'console' },
+      }
+      const own = [{ file: 'cloud.json', text: JSON.stringify(cloud) }]
+      const mine = openCatalogue({ builtIn, own, origins: {} })
+      return to('cloud', values, mine).base.host
+    }
+    // One that lists its regions as suffixes, and lets strangers have names below some of them.
+    expect(at('{a}.amazonaws.com', { a: 'sts' })).toBe('sts.amazonaws.com')
+    expect(at('sts.{a}.amazonaws.com', { a: 'us-east-1' })).toBe('sts.us-east-1.amazonaws.com')
+    expect(at('{a}.amazonaws.com:8443', { a: 'us-east-1' })).toBe('us-east-1.amazonaws.com:8443')
+    expect(at('{a}.acme.test', { a: 'a.b.c' })).toBe('a.b.c.acme.test')
+    for (const [host, values] of [
+      ['{a}.amazonaws.com', { a: 'stranger.s3' }],
+      ['{a}.amazonaws.com:8443', { a: 'stranger.s3.us-east-1' }],
+      ['{a}.{b}.amazonaws.com', { a: 'stranger', b: 's3' }],
+      ['x-{a}.{b}.amazonaws.com', { a: 'stranger', b: 'us-east-1.elb' }],
+    ] as const)
+      expect(() => at(host, values)).toThrow(
+        expect.objectContaining({
+          code: 'invalid-request',
+          message: "the host of cloud would be somebody else's",
+          hint: 'only the part before .amazonaws.com is yours to say',
+        }),
+      )
+  })
+
   it('does not repeat a refused value, which may be a key in the wrong place', () => {
     expect(() => to('key', { host: 'sk-misplaced' })).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining('sk-misplaced') }),

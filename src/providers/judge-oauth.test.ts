@@ -27,10 +27,20 @@ const site = [{ name: 'site', label: 'Site', pattern: '.*' }]
 const region = [{ name: 'region', label: 'Region', choices: ['eu', 'us'] }]
 const endpoints = { authorize: 'https://login.acme.test/a', token: 'https://login.acme.test/t' }
 
+const pin = `sha256/${'A'.repeat(43)}=`
+const ending = {
+  how: 'request',
+  method: 'DELETE',
+  url: 'https://api.acme.test/apps/{clientId}/token',
+  auth: 'client',
+  json: { access_token: '{accessToken}' },
+}
+
 describe('a provider with an authorization server', () => {
   it('is taken with an issuer, or with endpoints', () => {
     expect(refusal({})).toBeUndefined()
     expect(refusal({ oauth: endpoints, revoke: { how: 'console' } })).toBeUndefined()
+    expect(refusal({ revoke: ending, pins: { 'api.acme.test': [pin] } })).toBeUndefined()
     expect(refusal({ oauth: { issuer: 'http://127.0.0.1:4010' }, hosts: ['127.0.0.1:4010'] })).toBeUndefined()
   })
 
@@ -110,6 +120,43 @@ describe('a provider with an authorization server', () => {
       { signIns: [{ ...signIn, scopes: ['a b'] }] },
       'signIns[0].scopes must be visible ASCII',
     ],
+    [
+      'a client id that is none',
+      { oauth: { ...acme.oauth, clientId: 'a b' } },
+      'oauth.clientId must be visible ASCII',
+    ],
+    [
+      '[security 1.17] an end at a host of nobody',
+      { revoke: { ...ending, url: 'https://evil.test/{clientId}' } },
+      'revoke.url must go to one of hosts',
+    ],
+    [
+      '[security 20.4] an end at a look-alike of its host',
+      { revoke: { ...ending, url: 'https://api.acme.test@evil.test/x' } },
+      'revoke.url must have no fragment and no user',
+    ],
+    [
+      'an end whose client is part of the host',
+      { revoke: { ...ending, url: 'https://{clientId}.acme.test/x' } },
+      'revoke.url names a variable that is not among vars',
+    ],
+    [
+      'an end that names no token',
+      { revoke: { ...ending, json: { client: '{clientId}' } } },
+      'revoke.json must name {accessToken}',
+    ],
+    [
+      'an end that names something else',
+      { revoke: { ...ending, json: { a: '{accessToken}', b: '{clientSecret}' } } },
+      'revoke.json names {clientSecret}, which is nothing',
+    ],
+    [
+      'a pin of another host',
+      { oauth: endpoints, revoke: { how: 'console' }, pins: { 'api.openai.com': [pin] } },
+      'pins.api.openai.com is none of its hosts',
+    ],
+    ['a pin that is none', { pins: { 'api.acme.test': ['sha1/x'] } }, 'must be sha256/ and a digest'],
+    ['a host without a pin', { pins: { 'api.acme.test': [] } }, 'pins.api.acme.test is too short'],
     ['an end that it has no place for', { oauth: endpoints }, 'revoke.how needs an issuer'],
     [
       'a token worn from nowhere',
@@ -168,8 +215,37 @@ describe('an issuer that the person names', () => {
     expect(at('login.acme.test/a', origins)).toBe('http://127.0.0.1:4010/a')
   })
 
+  it('may be on this very computer, at a port that is named; the way out has the last word', () => {
+    for (const issuer of ['http://127.0.0.1:4010', 'http://127.0.0.1:4010/', 'http://127.0.0.1:4010/tenant/'])
+      expect(at(issuer)).toBe(issuer)
+  })
+
+  it('is the usual place of what else is reached there, if the file says so', () => {
+    const vars = [...file.vars, { name: 'host', label: 'Host', pattern: '[a-z.]+', default: '{issuer}' }]
+    const catalogue = openCatalogue({ builtIn: [{ ...file, vars, hosts: ['{host}'] }], own: [], origins: {} })
+    const provider = catalogue.find('acme')
+    if (!provider) throw new Error('there is no provider')
+    const goesTo = (values: Record<string, string>) => catalogue.destination(provider, values).origins
+    expect(goesTo({ issuer: 'login.acme.test:8443/tenant' })).toEqual(['https://login.acme.test:8443'])
+    expect(goesTo({ issuer: 'http://127.0.0.1:4010/x' })).toEqual(['http://127.0.0.1:4010'])
+    expect(goesTo({ issuer: 'login.acme.test', host: 'api.acme.test' })).toEqual(['https://api.acme.test'])
+    // As it is remembered with an account.
+    expect(goesTo({ issuer: 'login.acme.test', host: '{issuer}' })).toEqual(['https://login.acme.test'])
+    for (const host of ['{other}', '127.0.0.1:4010', '{issuer}.evil.test'])
+      expect(() => goesTo({ issuer: 'login.acme.test', host })).toThrow(
+        expect.objectContaining({ code: 'invalid-request' }),
+      )
+  })
+
   it.each([
     'http://login.acme.test',
+    'http://127.0.0.1',
+    'http://127.0.0.1:4010/../x',
+    'http://127.0.0.1:4010@evil.test/',
+    'http://127.0.0.1.evil.test:4010',
+    'http://127.0.0.2:4010',
+    'http://localhost:4010',
+    'http://10.0.0.1:4010',
     '127.0.0.1',
     '127.0.0.1:8080',
     'localhost',

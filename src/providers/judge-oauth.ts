@@ -6,7 +6,7 @@ import { placeholders } from './template.ts'
 /** What an authorization server issues, by the name under which it is worn; no person fills it in. */
 export const ISSUED = 'accessToken'
 
-const LINKS = ['issuer', 'authorize', 'token', 'revoke', 'userinfo'] as const
+export const LINKS = ['issuer', 'authorize', 'token', 'revoke', 'userinfo'] as const
 
 /** What a request for authorization says of itself, so that no file can say it in our place. */
 const OURS = new Set([
@@ -26,7 +26,7 @@ const OURS = new Set([
 const THEIRS = new Set(['code', 'state', 'iss', 'error', 'error_description', 'error_uri'])
 
 export function* flawsOfOAuth(provider: Provider): Generator<Flaw> {
-  const { oauth, signIns, revoke } = provider
+  const { oauth, signIns } = provider
   if (oauth) {
     for (const name of LINKS) yield* flawsOfEndpoint(provider, oauth[name], `oauth.${name}`)
     yield* flawsOfIssuer(oauth.issuer)
@@ -36,12 +36,14 @@ export function* flawsOfOAuth(provider: Provider): Generator<Flaw> {
     yield* flawsOfScopes(oauth, signIn, `signIns[${i}].scopes`)
     yield* flawsOfCaptures(provider, signIn, `signIns[${i}].captures`)
   }
-  if (revoke.how === 'rfc7009' && !oauth?.revoke && !oauth?.issuer)
-    yield { field: 'revoke.how', words: 'needs an issuer, or the endpoint oauth.revoke' }
 }
 
 /** An endpoint gets the code, the client's secret and the refresh token, so it moves as little as a host. */
-function* flawsOfEndpoint(provider: Provider, link: string | undefined, field: string): Generator<Flaw> {
+export function* flawsOfEndpoint(
+  provider: Provider,
+  link: string | undefined,
+  field: string,
+): Generator<Flaw> {
   if (link === undefined) return
   yield* undeclared(provider, link, field)
   const [, host = '', rest = ''] = /^https?:\/\/([^/?#]*)(.*)$/.exec(link) ?? []

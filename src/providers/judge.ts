@@ -1,7 +1,9 @@
-import type { Presentation, Provider, SignIn } from '../model/provider.ts'
-import { isValueOf } from './destination.ts'
+import type { Presentation, Provider, SignIn, Variable } from '../model/provider.ts'
+import { isValueOf, sameHost } from './destination.ts'
+import { isPublicHostName } from './host-name.ts'
 import { type Flaw, flawsOfHost, undeclared } from './judge-host.ts'
 import { flawsOfOAuth, ISSUED } from './judge-oauth.ts'
+import { flawsOfPins, flawsOfRevoke } from './judge-revoke.ts'
 import { placeholders } from './template.ts'
 
 /** The name under which a flow asks whether to keep an unproved key; no field may take it. */
@@ -23,21 +25,37 @@ export function* flawsOf(provider: Provider): Generator<Flaw> {
   for (const [i, host] of provider.hosts.entries()) yield* flawsOfHost(provider, host, `hosts[${i}]`)
   for (const [name, value] of Object.entries(provider.headers)) yield* flawsOfHeader(name, value)
   yield* flawsOfOAuth(provider)
+  yield* flawsOfPlainLink(provider.registrationGuide?.console, 'registrationGuide.console')
   for (const [i, signIn] of provider.signIns.entries()) yield* flawsOfSignIn(provider, signIn, i)
-  if (provider.revoke.how === 'console') yield* flawsOfPlainLink(provider.revoke.at, 'revoke.at')
+  yield* flawsOfRevoke(provider)
+  yield* flawsOfPlainLink(provider.revoke.at, 'revoke.at')
+  yield* flawsOfPins(provider)
 }
 
 function* flawsOfVars(provider: Provider): Generator<Flaw> {
   const { vars } = provider
   yield* repeated(vars, 'vars')
   for (const [i, variable] of vars.entries()) {
-    const values = [
-      ...(variable.choices ?? []),
-      ...(variable.default === undefined ? [] : [variable.default]),
-    ]
+    if (variable.decided) yield* flawsOfDecided(provider, variable, `vars[${i}]`)
+    const usual = sameHost(provider, variable.default) ? undefined : variable.default
+    const values = [...(variable.choices ?? []), ...(usual === undefined ? [] : [usual])]
     if (values.every((value) => isValueOf(provider, variable, value))) continue
     yield { field: `vars[${i}]`, words: 'has a choice or a default that its own form refuses' }
   }
+}
+
+/** Whatever is chosen decides, and nothing else has a say. */
+function* flawsOfDecided({ vars }: Provider, variable: Variable, at: string): Generator<Flaw> {
+  const { decided, choices, pattern, default: usual } = variable
+  const { by, values = {} } = decided ?? {}
+  const decider = vars.find(({ name }) => name === by)
+  const field = `${at}.decided`
+  if (!decider?.choices) yield { field: `${field}.by`, words: 'must be a variable with a list of choices' }
+  const open = decider?.choices?.find((choice) => !Object.hasOwn(values, choice))
+  if (open) yield { field: `${field}.values`, words: `does not say what "${open}" decides` }
+  if (!Object.values(values).every((value) => isPublicHostName(value) || /^[a-z0-9-]+$/.test(value)))
+    yield { field: `${field}.values`, words: 'must be hosts, or parts of one' }
+  if (choices ?? pattern ?? usual) yield { field: at, words: 'is decided, so it has no form of its own' }
 }
 
 function* flawsOfHeader(name: string, value: string): Generator<Flaw> {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
+import { z } from 'zod'
 import type { Changed } from '../model/storage.ts'
 import { CONNECTION, settingsOf } from './postgres-pool.ts'
 import { type Database, withSettings } from './postgres-url.ts'
@@ -13,16 +14,27 @@ const ANSWER_MILLISECONDS = 5_000
 
 type Hear = (what: Changed | 'missed') => void
 
-function changeIn(payload: string | undefined): Changed | 'missed' {
+const told = z.object({
+  table: z.enum(['accounts', 'bindings', 'vault', 'dataKeys']),
+  owner: z.string(),
+  record: z.string(),
+  by: z.string().nullable(),
+  was: z.string().nullable(),
+  is: z.string().nullable(),
+})
+
+/** Whoever has a login may say anything on the line; what makes no sense only makes everybody look again. */
+function changeIn({ self }: Database, payload = ''): Changed | 'missed' {
   try {
-    const { owner, record } = JSON.parse(payload ?? '')
-    if (typeof owner === 'string' && typeof record === 'string') return { owner, record } as Changed
-  } catch {}
-  return 'missed'
+    const { by, ...change } = told.parse(JSON.parse(payload))
+    return { ...change, own: by === self } as Changed
+  } catch {
+    return 'missed'
+  }
 }
 
 /** Listens until the line breaks. */
-async function listen(database: Database, heard: Hear, signal: AbortSignal): Promise<void> {
+async function listenBy(database: Database, heard: Hear, signal: AbortSignal): Promise<void> {
   const client = new Client({
     ...CONNECTION,
     connectionString: withSettings(database.url, settingsOf(database)),
@@ -31,7 +43,7 @@ async function listen(database: Database, heard: Hear, signal: AbortSignal): Pro
   const { promise: broken, resolve } = Promise.withResolvers<void>()
   client.on('error', () => resolve())
   client.on('end', () => resolve())
-  client.on('notification', ({ payload }) => heard(changeIn(payload)))
+  client.on('notification', ({ payload }) => heard(changeIn(database, payload)))
   signal.addEventListener('abort', () => resolve())
   const trying = setInterval(() => client.query('select 1').catch(() => resolve()), TRIED_EVERY_MILLISECONDS)
   trying.unref()
@@ -47,7 +59,7 @@ async function listen(database: Database, heard: Hear, signal: AbortSignal): Pro
 }
 
 /** Takes the line up again whenever it broke, and says each time that something may have been missed. */
-export function changesOf(database: Database, heard: Hear): () => void {
+function takeUp(database: Database, heard: Hear): () => void {
   const stopped = new AbortController()
   const { signal } = stopped
 
@@ -58,7 +70,7 @@ export function changesOf(database: Database, heard: Hear): () => void {
       if (!signal.aborted) heard(what)
     }
     while (!signal.aborted) {
-      await listen(database, hear, signal).catch(() => undefined)
+      await listenBy(database, hear, signal).catch(() => undefined)
       await pause(wait, undefined, { signal, ref: false }).catch(() => undefined)
       wait = Math.min(wait * 2, LONGEST_PAUSE_MILLISECONDS)
     }
@@ -66,4 +78,36 @@ export function changesOf(database: Database, heard: Hear): () => void {
 
   void goOn()
   return () => stopped.abort()
+}
+
+/** One line, and whoever wants to hear what is said on it. */
+export function changesOf(database: Database): { listen(heard: Hear): () => void; stop(): void } {
+  const listeners = new Set<{ readonly heard: Hear }>()
+  let hangUp: (() => void) | undefined
+
+  function leave(): void {
+    if (listeners.size > 0) return
+    hangUp?.()
+    hangUp = undefined
+  }
+
+  return {
+    listen(heard) {
+      const listener = { heard }
+      listeners.add(listener)
+      // To whoever comes later the line has been there all along.
+      if (hangUp !== undefined) queueMicrotask(() => listeners.has(listener) && heard('missed'))
+      hangUp ??= takeUp(database, (what) => {
+        for (const one of listeners) one.heard(what)
+      })
+      return () => {
+        listeners.delete(listener)
+        leave()
+      }
+    },
+    stop() {
+      listeners.clear()
+      leave()
+    },
+  }
 }

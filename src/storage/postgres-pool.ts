@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import { type Client, type CustomTypesConfig, Pool, type PoolClient, types } from 'pg'
 import { type Database, withSettings } from './postgres-url.ts'
+import { WRITER_SETTING } from './postgres-walls.ts'
 import type { AnyTables } from './schema.ts'
 
 const CONNECTIONS = 10
@@ -27,9 +28,10 @@ const TYPES: CustomTypesConfig = {
  * The role is there from a connection's first moment on, and what goes back to where the connection
  * began goes back to it. A broker that froze in the middle of something is not waited for.
  */
-export function settingsOf({ role }: Database): Readonly<Record<string, string>> {
+export function settingsOf({ role, self }: Database): Readonly<Record<string, string>> {
   return {
     role,
+    [WRITER_SETTING]: self,
     synchronous_commit: 'on',
     lock_timeout: '10s',
     statement_timeout: '60s',

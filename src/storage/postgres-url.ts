@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { ValetkeyError } from '#client'
 
 /** A database as its URL names it. */
@@ -8,6 +8,8 @@ export interface Database {
   readonly place: string
   /** The role that every question is asked in. */
   readonly role: string
+  /** By it the changes that were made through this storage are told from everybody else's. */
+  readonly self: string
 }
 
 const SCHEMES = ['postgres:', 'postgresql:']
@@ -43,7 +45,7 @@ export function readDatabase(text: string, role?: string): Database {
   if (role !== undefined && !ROLE.test(role))
     throw invalid('this cannot be the name of a role', 'take small letters, digits and underscores')
   const host = url.searchParams.get('host') ?? (url.host || 'localhost')
-  return { url: text, place: `${host}/${name}`, role: role ?? roleFor(name) }
+  return { url: text, place: `${host}/${name}`, role: role ?? roleFor(name), self: randomUUID() }
 }
 
 /** The URL with settings for the server that hold from a connection's first moment on. */

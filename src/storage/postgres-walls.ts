@@ -9,17 +9,20 @@ export const OWNER_SETTING = 'valetkey.owner'
 export const CROSSING_SETTING = 'valetkey.crossing'
 export const CROSSING = 'every owner'
 
-/** Told `{"owner", "record"}` about each account that changed, by the transaction that changed it. */
+// Through whose connections something is written, for the length of a connection.
+export const WRITER_SETTING = 'valetkey.writer'
+
+/** Told `{"table", "owner", "record", "by", "was", "is"}` of each change, by the transaction that made it. */
 export const CHANGES_CHANNEL = 'valetkey_changes'
 
 const OWN_POLICY = 'ofOwner'
 const CROSSING_POLICY = 'ofEveryOwner'
 const TOLD = 'valetkeyTold'
 
-/** Which tables are told of, and where in their rows the account's id stands. */
-const TELLING = { accounts: 'id', bindings: 'accountId' } as const
-/** Changes with every use, and nothing that is remembered depends on it. */
-const UNTOLD_COLUMN = 'lastUsedAt'
+/** Which tables are told of, and where in their rows the id stands of what is told. */
+const TELLING = { accounts: 'id', bindings: 'accountId', vault: 'id', dataKeys: 'id' } as const
+/** They change with every use, and nothing that is remembered depends on them. */
+const UNTOLD_COLUMNS = `'{lastUsedAt,seals}'::text[]`
 
 const NAME_TAKEN = ['42710', '23505']
 const DENIED = '42501'
@@ -125,7 +128,7 @@ async function wall(db: AnyTables, name: string): Promise<void> {
   await policy(CROSSING_POLICY, sql`${setting(CROSSING_SETTING)} = ${sql.lit(CROSSING)}`)
 }
 
-/** Whoever changes an account tells it, be it this program or a person at the database's own prompt. */
+/** Whoever changes something tells it, be it this program or a person at the database's own prompt. */
 async function tell(db: AnyTables, name: keyof typeof TELLING): Promise<void> {
   const made = sql.id(TOLD)
   await sql`
@@ -137,13 +140,15 @@ async function tell(db: AnyTables, name: keyof typeof TELLING): Promise<void> {
 
 const TELLER = `
 declare
-  was jsonb := to_jsonb(old) - '${UNTOLD_COLUMN}';
-  becomes jsonb := to_jsonb(new) - '${UNTOLD_COLUMN}';
+  was jsonb := to_jsonb(old) - ${UNTOLD_COLUMNS};
+  becomes jsonb := to_jsonb(new) - ${UNTOLD_COLUMNS};
   row jsonb := coalesce(becomes, was);
 begin
   if was is distinct from becomes then
     perform pg_catalog.pg_notify('${CHANGES_CHANNEL}', jsonb_build_object(
-      'owner', row ->> 'owner', 'record', row ->> tg_argv[0])::text);
+      'table', tg_table_name, 'owner', row ->> 'owner', 'record', row ->> tg_argv[0],
+      'by', current_setting('${WRITER_SETTING}', true),
+      'was', was ->> 'status', 'is', becomes ->> 'status')::text);
   end if;
   return null;
 end`

@@ -4,7 +4,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { ValetkeyError } from '#client'
 import { openServer, type PostgresServer } from '../../test/postgres.ts'
 import type { OwnerId } from '../model/caller.ts'
-import { type BindingRow, type Changed, EVERY_OWNER, type SealedRow, type Storage } from '../model/storage.ts'
+import {
+  type BindingRow,
+  type Changed,
+  type DataKeyRow,
+  EVERY_OWNER,
+  type SealedRow,
+  type Storage,
+} from '../model/storage.ts'
 import { canary } from '../testing/canary.ts'
 import { storageContract } from '../testing/storage-contract.ts'
 import { openPostgres } from './postgres.ts'
@@ -21,7 +28,7 @@ let last: string
 storageContract(
   'postgres',
   async () => {
-    last = await server.newDatabase()
+    last = await server.newVault()
     return await openPostgres(last)
   },
   {
@@ -38,6 +45,11 @@ function row(record = 'record', owner: OwnerId = 'person:ada'): SealedRow {
 
 function binding(id: string, owner: OwnerId = 'person:ada'): BindingRow {
   return { id, owner, caller: 'app:one', accountId: `of ${id}`, generation: 1, createdAt: 1, until: null }
+}
+
+function dataKey(id: string): DataKeyRow {
+  const wrapped = Buffer.from('x')
+  return { id, owner: 'person:ada', masterId: 'master', wrapped, current: 1, seals: 0, createdAt: 1 }
 }
 
 function account(id: string) {
@@ -63,7 +75,7 @@ describe('one database', () => {
   let url: string
   let storage: Storage
   beforeEach(async () => {
-    url = await server.newDatabase()
+    url = await server.newVault()
     storage = await openPostgres(url)
   })
   afterEach(() => storage.close())
@@ -335,41 +347,60 @@ describe('one database', () => {
   })
 
   describe('several brokers', () => {
-    it('are told of every account and binding that one of them changed, when it is done', async () => {
+    it('are told of every account, binding and key that one of them changed, when it is done', async () => {
       const other = await openPostgres(url)
       const heard: (Changed | 'missed')[] = []
       const stop = other.changes?.((what) => heard.push(what))
       await until(() => heard.includes('missed'))
       await storage.insert('accounts', [account('a')])
       await storage.insert('bindings', [binding('b')])
+      await storage.insert('dataKeys', [dataKey('k')])
       await storage.update('accounts', { owner: 'person:ada', id: 'a' }, { lastUsedAt: 5 })
+      await storage.update('dataKeys', { owner: 'person:ada', id: 'k' }, { seals: 5 })
       await storage.transaction('soon', async (rows) => {
         await rows.update('accounts', { owner: 'person:ada', id: 'a' }, { status: 'failing' })
         await wait(50)
-        expect(heard).toHaveLength(3)
+        expect(heard).toHaveLength(4)
       })
       await storage.remove('bindings', { owner: 'person:ada' })
+      await storage.remove('dataKeys', { owner: 'person:ada' })
       const failing = storage.transaction('soon', async (rows) => {
         await rows.remove('accounts', { owner: 'person:ada' })
         throw new Error('of the work')
       })
       await expect(failing).rejects.toThrow('of the work')
+      await other.remove('accounts', { owner: 'person:ada' })
       await storage.insert('bindings', [binding('last', 'person:bob')])
-      await until(() => heard.length >= 6)
-      const ada = (record: string) => ({ owner: 'person:ada', record })
+      await until(() => heard.length >= 9)
+      const ada = (table: Changed['table'], record: string, more: Partial<Changed> = {}) => {
+        return { table, owner: 'person:ada', record, own: false, was: null, is: null, ...more }
+      }
       expect(heard).toEqual([
         'missed',
-        ada('a'),
-        ada('of b'),
-        ada('a'),
-        ada('of b'),
-        { owner: 'person:bob', record: 'of last' },
+        ada('accounts', 'a', { is: 'connected' }),
+        ada('bindings', 'of b'),
+        ada('dataKeys', 'k'),
+        ada('accounts', 'a', { was: 'connected', is: 'failing' }),
+        ada('bindings', 'of b'),
+        ada('dataKeys', 'k'),
+        ada('accounts', 'a', { was: 'failing', own: true }),
+        ada('bindings', 'of last', { owner: 'person:bob' }),
       ])
       stop?.()
       await storage.insert('bindings', [binding('unheard')])
       await wait(50)
-      expect(heard).toHaveLength(6)
+      expect(heard).toHaveLength(9)
       await other.close()
+    })
+
+    it('make nothing of what else is said on the line but that they have to look again', async () => {
+      const heard: (Changed | 'missed')[] = []
+      storage.changes?.((what) => heard.push(what))
+      await until(() => heard.length === 1)
+      for (const nonsense of ['', '{}', '{"table":"audit","owner":"person:ada","record":"a"}'])
+        await server.ask(url, `notify valetkey_changes, '${nonsense}'`)
+      await until(() => heard.length === 4)
+      expect(new Set(heard)).toEqual(new Set(['missed']))
     })
 
     it('are told that they may have missed something when the line broke', async () => {
@@ -381,7 +412,11 @@ describe('one database', () => {
       await until(() => heard.length === 2)
       await storage.insert('accounts', [account('a')])
       await until(() => heard.length === 3)
-      expect(heard).toEqual(['missed', 'missed', { owner: 'person:ada', record: 'a' }])
+      expect(heard).toEqual([
+        'missed',
+        'missed',
+        { table: 'accounts', owner: 'person:ada', record: 'a', own: true, was: null, is: 'connected' },
+      ])
     })
 
     it('hold something one at a time, and succeed one that died', async () => {

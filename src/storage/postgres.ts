@@ -113,7 +113,7 @@ export async function openPostgres(url: string, { role }: PostgresOptions = {}):
   const holding = holdsInRows(asking)
   const gate = gatekeeper()
   const inside = knowInside()
-  const listening = new Set<() => void>()
+  const line = changesOf(database)
   let closing: Promise<void> | undefined
 
   const beside = <R>(work: () => Promise<R>) =>
@@ -135,7 +135,7 @@ export async function openPostgres(url: string, { role }: PostgresOptions = {}):
   }
 
   async function close(): Promise<void> {
-    for (const stop of listening) stop()
+    line.stop()
     await gate.shut()
     await pool.end()
   }
@@ -143,6 +143,7 @@ export async function openPostgres(url: string, { role }: PostgresOptions = {}):
   return {
     ...alone,
     engine: 'postgres',
+    place: database.place,
     shared: true,
     transaction: (durability, work, options) =>
       beside(() => asking.many(durability, (rows) => inside.enter(() => work(rows)), options)),
@@ -157,12 +158,7 @@ export async function openPostgres(url: string, { role }: PostgresOptions = {}):
     hold: (...what) => beside(() => holding(...what)),
     changes: (heard) => {
       if (closing !== undefined) throw isClosed()
-      const stop = changesOf(database, heard)
-      listening.add(stop)
-      return () => {
-        listening.delete(stop)
-        stop()
-      }
+      return line.listen(heard)
     },
     close: () => {
       closing ??= close()

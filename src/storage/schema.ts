@@ -174,6 +174,14 @@ function migrations(facts: ColumnFacts): Record<string, Migration> {
         await one.columns(['owner', 'provider']).unique().execute()
       },
     },
+    // A client belongs to its issuer, whichever and however many providers are signed in to there.
+    '0003-one-client-an-issuer': {
+      async up(db) {
+        await db.schema.dropIndex('registrationsProvider').execute()
+        const one = db.schema.createIndex('registrationsIssuer').on('registrations')
+        await one.columns(['owner', 'issuer']).unique().execute()
+      },
+    },
   }
 }
 

@@ -94,6 +94,7 @@ function catalogueOf(provider: Provider): Catalogue {
     find: (id) => (id === provider.id ? provider : undefined),
     recognise: (key) => (key.startsWith('CANARY') ? provider : undefined),
     isBuiltIn: () => true,
+    authority: () => undefined,
     destination: () => ({
       base,
       own: [ORIGIN],

@@ -65,6 +65,7 @@ const contextOf = (): FlowContext => ({
     find: () => provider,
     recognise: () => undefined,
     isBuiltIn: () => true,
+    authority: () => undefined,
     destination: () => {
       throw refused()
     },

@@ -33,6 +33,8 @@ interface DataKeysKit {
   readonly storage: Storage
   readonly vaultId: string
   readonly masters: Masters
+  /** Looks whether somebody else gave the vault a new key since, and puts that at hand too. */
+  readonly catchUp: (rows: Rows) => Promise<void>
   readonly now: () => Date
   readonly newId: () => string
 }
@@ -46,6 +48,8 @@ export interface DataKeys {
   /** Wraps every data key anew. */
   rewrap(rows: Rows, fromMaster: string, toMaster: string): Promise<void>
   forgetOwner(owner: OwnerId): void
+  /** Forgets those of these keys, or of all, which somebody else erased. */
+  forgetErased(ids?: readonly string[]): Promise<void>
   forget(): void
 }
 
@@ -101,7 +105,12 @@ export function dataKeys(kit: DataKeysKit): DataKeys {
   const warm = new Map<OwnerId, Warm>()
   const warming = new Map<OwnerId, Promise<void>>()
 
-  function hold(row: DataKeyRow): DataKey {
+  async function atHand(rows: Rows, masterId: string): Promise<void> {
+    if (kit.masters.size > 0 && !kit.masters.has(masterId)) await kit.catchUp(rows)
+  }
+
+  async function hold(rows: Rows, row: DataKeyRow): Promise<DataKey> {
+    await atHand(rows, row.masterId)
     const known = opened.get(row.id)
     if (known !== undefined && known.owner === row.owner) return known
     const fresh = { id: row.id, owner: row.owner, key: holdKey(unwrapped(kit, row)) }
@@ -112,6 +121,7 @@ export function dataKeys(kit: DataKeysKit): DataKeys {
   async function make(rows: Rows, owner: OwnerId, id: string, seals: number): Promise<DataKeyRow> {
     const bare = randomBytes(KEY_LENGTH)
     const masterId = await presentMaster(rows)
+    await atHand(rows, masterId)
     const wrapped = masterOf(kit, masterId).use((master) =>
       sealBytes(master, place(kit.vaultId, { owner, id, masterId }), bare),
     )
@@ -126,14 +136,14 @@ export function dataKeys(kit: DataKeysKit): DataKeys {
   async function reserve(rows: Rows, owner: OwnerId, seals: number): Promise<DataKey> {
     const row = await rows.get('dataKeys', { owner, current: 1 })
     if (row !== undefined && row.seals + seals <= SEALS_PER_KEY) {
-      const key = hold(row)
+      const key = await hold(rows, row)
       const where = { owner, id: row.id, seals: row.seals }
       const counted = await rows.update('dataKeys', where, { seals: row.seals + seals })
       if (counted === 0) throw new ValetkeyError('conflict', 'somebody else sealed at the same moment')
       return key
     }
     if (row !== undefined) await rows.update('dataKeys', { owner, id: row.id }, { current: 0 })
-    return hold(await make(rows, owner, kit.newId(), seals))
+    return hold(rows, await make(rows, owner, kit.newId(), seals))
   }
 
   async function warmUp(owner: OwnerId): Promise<void> {
@@ -173,16 +183,25 @@ export function dataKeys(kit: DataKeysKit): DataKeys {
     if (known !== undefined && known.owner === owner) return known
     const row = await rows.get('dataKeys', { owner, id })
     if (row === undefined) throw tampered()
-    return hold(row)
+    return hold(rows, row)
   }
 
-  function forgetWhere(gone: (owner: OwnerId) => boolean): void {
+  function forgetWhere(gone: (owner: OwnerId, id: string) => boolean): void {
     for (const [id, { owner, key }] of opened) {
-      if (!gone(owner)) continue
+      if (!gone(owner, id)) continue
       key.forget()
       opened.delete(id)
       warm.delete(owner)
     }
+  }
+
+  async function forgetErased(ids: readonly string[] = [...opened.keys()]): Promise<void> {
+    const asked = new Set(ids.filter((id) => opened.has(id)))
+    if (asked.size === 0) return
+    const few = asked.size === 1 ? { id: { oneOf: [...asked] } } : {}
+    const there = await kit.storage.list('dataKeys', { owner: EVERY_OWNER, ...few })
+    for (const { id } of there) asked.delete(id)
+    forgetWhere((_, id) => asked.has(id))
   }
 
   return {
@@ -197,6 +216,7 @@ export function dataKeys(kit: DataKeysKit): DataKeys {
       }
     },
     forgetOwner: (owner) => forgetWhere((of) => of === owner),
+    forgetErased,
     forget: () => forgetWhere(() => true),
   }
 }

@@ -7,8 +7,8 @@ export interface HeldKey {
   forget(): void
 }
 
-export function locked(message = 'the vault is locked'): ValetkeyError {
-  return new ValetkeyError('locked', message, { hint: 'valetkey vault unlock' })
+export function locked(message = 'the vault is locked', hint = 'valetkey vault unlock'): ValetkeyError {
+  return new ValetkeyError('locked', message, { hint })
 }
 
 /** Takes the bytes over: those handed in are zeroed. */

@@ -69,6 +69,7 @@ export function sealer({ id, locked, keys }: SealerKit): Vault {
     get locked() {
       return locked()
     },
+    refuseLocked: () => void keys(),
     seal: async (place, secret, rows) =>
       sealedWith(await keys().forSealing(place.owner, rows), place, secret),
     open: (place, sealed) => opened(place, sealed),

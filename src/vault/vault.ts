@@ -5,9 +5,11 @@ import type { Rows, Storage, VaultRow } from '../model/storage.ts'
 import type { KeySource, Remembered, VaultKeeper } from '../model/vault.ts'
 import { type DataKeys, dataKeys, type Masters } from './data-keys.ts'
 import { FORMAT_VERSION } from './envelope.ts'
+import { follow, lockedOut, newMaster } from './following.ts'
 import { holdKey, locked } from './held-key.ts'
 import { checkFor, proveMaster, readRemembered, refuseNewer, writeRemembered } from './master.ts'
 import { sealer } from './sealer.ts'
+import { settled, standingRow } from './standing.ts'
 
 /** What a source is told by a person or by the vault: what it cannot know of itself. */
 export interface Told {
@@ -44,10 +46,6 @@ function oneByOne(): <R>(work: () => Promise<R>) => Promise<R> {
   }
 }
 
-async function standingRow(rows: Rows): Promise<VaultRow | undefined> {
-  return await rows.get('vault', { owner: INSTALLATION })
-}
-
 /**
  * Finds the vault of a storage, locked. Where there is none yet, the first `unlock` makes it.
  */
@@ -59,17 +57,20 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
   let unlocked: Unlocked | undefined
   // Counts the locks, so that an unlocking which a lock overtakes does not undo it.
   let locks = 0
+  // Why it locked itself.
+  let because: ValetkeyError | undefined
 
   const id = () => row?.id ?? newVaultId
 
   function present(): Unlocked {
-    if (unlocked === undefined) throw locked()
+    if (unlocked === undefined) throw because ?? locked()
     return unlocked
   }
 
   function withMaster(masterId: string, key: Secret): Unlocked {
     const masters: Masters = new Map([[masterId, holdKey(key.revealBytes())]])
-    return { masters, keys: dataKeys({ ...kit, vaultId: id(), masters }) }
+    const keys = dataKeys({ ...kit, vaultId: id(), masters, catchUp: (rows) => catchUp(masters, rows) })
+    return { masters, keys }
   }
 
   function forget({ masters, keys }: Unlocked): void {
@@ -121,38 +122,70 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
       // The installation's first data key bears the vault's own id: by that it is found for ever.
       await opened.keys.found(rows, INSTALLATION, made.id)
     })
-    await settled(founding, masterId, async () => {
+    const undo = async () => {
       forget(opened)
       await source.discard?.(created.remembered)
-    })
+    }
+    await settled(founding, masterId, { rows: storage, undo })
     row = made
     return opened
-  }
-
-  /** A commit may fail after it was on disk. Only when the vault surely has not that key is it undone. */
-  async function settled(change: Promise<void>, masterId: string, undo: () => Promise<void>): Promise<void> {
-    try {
-      await change
-    } catch (error) {
-      const after = await standingRow(storage)
-      if (after?.masterId === masterId) return
-      await undo()
-      throw error
-    }
   }
 
   async function unlock(before: number, passphrase?: Secret): Promise<void> {
     if (unlocked !== undefined) return
     row = await standingRow(storage)
-    const opened = row === undefined ? await found(passphrase) : await unlockStanding(row, passphrase)
-    if (locks === before) unlocked = opened
-    else forget(opened)
+    const opened = row === undefined ? await foundOrJoin(passphrase) : await unlockStanding(row, passphrase)
+    if (locks !== before) return forget(opened)
+    unlocked = opened
+    because = undefined
   }
 
-  function lock(): void {
+  /** Of two who found a vault at once the later one opens what the other founded. */
+  async function foundOrJoin(passphrase?: Secret): Promise<Unlocked> {
+    try {
+      return await found(passphrase)
+    } catch (error) {
+      row = await standingRow(storage)
+      if (row === undefined) throw error
+      return await unlockStanding(row, passphrase)
+    }
+  }
+
+  function lock(why?: ValetkeyError): void {
     locks += 1
     if (unlocked !== undefined) forget(unlocked)
     unlocked = undefined
+    because = why
+  }
+
+  /** What was wrapped anew by another broker cannot be opened by the old key: without the new one it is locked. */
+  async function keepUp(): Promise<void> {
+    const opened = unlocked
+    if (opened === undefined) return
+    const standing = await standingRow(storage)
+    await takeNewMaster(opened.masters, standing).catch((error: unknown) => {
+      if (unlocked === opened) lock(lockedOut(error))
+    })
+  }
+
+  /** The same inside of a transaction, which may have begun before the vault got its present key. */
+  async function catchUp(masters: Masters, rows: Rows): Promise<void> {
+    const standing = await standingRow(rows)
+    await takeNewMaster(masters, standing).catch((cause: unknown) => {
+      inTurn(keepUp).catch(() => undefined)
+      throw new ValetkeyError('conflict', 'the vault got a new key at the same moment', { cause })
+    })
+  }
+
+  async function takeNewMaster(masters: Masters, standing: VaultRow | undefined): Promise<void> {
+    if (!storage.shared || row === undefined || masters.has(standing?.masterId ?? '')) return
+    if (standing === undefined) throw locked('the vault is not there any more')
+    const master = await newMaster(row, standing, sourceOf(standing))
+    // Locked meanwhile: then it stays so.
+    if (masters.size === 0) return master.forget()
+    for (const old of [...masters.keys()]) drop(masters, old)
+    masters.set(standing.masterId, master)
+    row = standing
   }
 
   async function move(rows: Rows, keys: DataKeys, from: VaultRow, to: VaultRow): Promise<void> {
@@ -164,18 +197,20 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
   }
 
   async function rekey(source: KeySource): Promise<void> {
+    await keepUp()
     const opened = present()
     const from = await standingRow(storage)
     if (from === undefined) throw locked()
     const created = await source.create()
     const masterId = newId()
     const undo = async () => {
-      drop(opened, masterId)
+      drop(opened.masters, masterId)
       await source.discard?.(created.remembered)
     }
-    await settled(moveUnder(opened, from, source, { ...created, masterId }), masterId, undo)
+    const moving = moveUnder(opened, from, source, { ...created, masterId })
+    await settled(moving, masterId, { rows: storage, undo })
     row = await standingRow(storage)
-    drop(opened, from.masterId)
+    drop(opened.masters, from.masterId)
     await sourceOf(from).discard?.(readRemembered(from.remembered))
   }
 
@@ -186,7 +221,7 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
     await storage.transaction('synced', (rows) => move(rows, opened.keys, from, to))
   }
 
-  function drop({ masters }: Unlocked, masterId: string): void {
+  function drop(masters: Masters, masterId: string): void {
     masters.get(masterId)?.forget()
     masters.delete(masterId)
   }
@@ -204,6 +239,11 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
     unlocked?.keys.forgetOwner(owner)
   }
 
+  follow(storage, {
+    master: () => inTurn(keepUp),
+    dataKeys: async (ids) => unlocked?.keys.forgetErased(ids),
+  })
+
   return {
     vault: sealer({ id, locked: () => unlocked === undefined, keys: () => present().keys }),
     get source() {
@@ -213,7 +253,7 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
       const before = locks
       return inTurn(() => unlock(before, passphrase))
     },
-    lock,
+    lock: () => lock(),
     rekey: (source) => inTurn(() => rekey(source)),
     eraseOwner,
   }

@@ -88,11 +88,9 @@ export const lent = z
   })
   .openapi('Lent') satisfies Whole<said.Lent>
 
-const receiptLine = z.strictObject({
-  what: z.string(),
-  died: z.boolean(),
-  how: z.string(),
-}) satisfies Whole<said.ReceiptLine>
+export const receiptLine = z
+  .strictObject({ what: z.string(), died: z.boolean(), how: z.string() })
+  .openapi('ReceiptLine') satisfies Whole<said.ReceiptLine>
 
 export const receipt = z
   .strictObject({
@@ -116,17 +114,9 @@ export const registration = z
   })
   .openapi('Registration') satisfies Whole<said.Registration>
 
-export const providerCard = z
-  .strictObject({
-    id: z.string(),
-    name: z.string(),
-    category: z.string(),
-    flows: z.array(z.string()),
-    hosts: z.array(z.string()),
-    needs: z.enum(['nothing', 'own-client']),
-    from: z.enum(['built-in', 'yours']),
-  })
-  .openapi('Provider') satisfies Whole<said.ProviderCard>
+export const registered = registration
+  .extend({ checked: z.boolean() })
+  .openapi('Registered') satisfies Whole<said.Registered>
 
 export const event = z
   .strictObject({

@@ -6,7 +6,7 @@ import type { Each, Whole } from './whole.ts'
 const time = z.iso.datetime()
 const link = z.url()
 
-const field = z
+export const field = z
   .strictObject({
     name: z.string(),
     label: z.string(),

@@ -40,6 +40,7 @@ export const STATUS: Record<ErrorCode, number> = {
   'poll-failed': 502,
 
   'network-error': 502,
+  'certificate-pin': 502,
   'connect-timeout': 504,
   'answer-timeout': 504,
   'server-error': 502,

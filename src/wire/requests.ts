@@ -54,12 +54,24 @@ export function readLend(json: z.infer<typeof lendRequest>): said.LendRequest {
 }
 
 export const registerRequest = z
-  .strictObject({ provider: word, clientId: word, clientSecret: z.string().max(4096).optional() })
+  .strictObject({
+    provider: word,
+    clientId: z.string().min(1).max(2000),
+    clientSecret: z.string().max(4096).optional(),
+    vars: z.record(z.string(), z.string()).optional(),
+    insist: z.boolean().optional(),
+  })
   .openapi('RegisterRequest') satisfies Whole<said.RegisterRequest>
 
 export function readRegister(json: z.infer<typeof registerRequest>): RegisterRequest {
   const { clientSecret, ...rest } = json
   return given({ ...rest, clientSecret: clientSecret === undefined ? undefined : new Secret(clientSecret) })
+}
+
+export const unregisterQuery = z.strictObject({ insist: z.stringbool().optional() })
+
+export function readUnregister(query: z.infer<typeof unregisterQuery>): said.UnregisterRequest {
+  return given(query)
 }
 
 export const bindRequest = z

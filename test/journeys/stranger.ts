@@ -1,6 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { type IncomingHttpHeaders, request } from 'node:http'
+import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 const NOBODY = 65_534
@@ -39,6 +41,33 @@ export async function askAsStranger(where: Where, asked: readonly Asked[]): Prom
   if (uid !== NOBODY) throw new Error(`the stranger was ${uid}`)
   return heard
 }
+
+/** A program of another user of this computer, with its words on stdin and what it says on stdout. */
+export function startAsStranger(
+  program: string,
+  ...words: readonly string[]
+): ChildProcessByStdio<Writable, Readable, null> {
+  const run = [process.execPath, '--input-type=module', '--eval', program, ...words]
+  return spawn('setpriv', [...AS_NOBODY, ...run], { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'inherit'] })
+}
+
+/** Sends the same so many times, and hangs up each time before there is an answer. */
+export async function hitAsStranger(port: number, bytes: string, times: number): Promise<void> {
+  const child = startAsStranger(HIT, String(port), bytes, String(times))
+  await once(child, 'exit')
+}
+
+const HIT = `
+import { once } from 'node:events'
+import { connect } from 'node:net'
+const [port, bytes, times] = process.argv.slice(1)
+for (let left = Number(times); left > 0; left -= 1) {
+  const socket = connect(Number(port), '127.0.0.1')
+  await once(socket, 'connect')
+  if (left % 2) socket.write(bytes, () => socket.destroy())
+  else socket.write(bytes, () => socket.resetAndDestroy())
+  await once(socket, 'close')
+}`
 
 /** The same, as whoever runs this. */
 export async function askAsMyself(where: Where, asked: readonly Asked[]): Promise<readonly Heard[]> {

@@ -99,7 +99,8 @@ describe('a holder that is killed while ten callers are at work', () => {
     for (const [at, { answered, failed }] of ends.entries()) {
       // What was under way when the holder died is either told as such or done again; it is never half told.
       expect(failed.filter((code) => code !== 'broker-gone')).toEqual([])
-      expect(failed.length).toBeLessThanOrEqual(2)
+      // One was under way; a few more may come while the next holder is still opening its door.
+      expect(failed.length).toBeLessThanOrEqual(5)
       const recorded = doneBy(entries, names[at] ?? '')
       expect(recorded).toBeGreaterThanOrEqual(answered)
       expect(recorded).toBeLessThanOrEqual(answered + failed.length)

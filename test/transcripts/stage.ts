@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { canary } from '../../src/testing/canary.ts'
@@ -35,12 +36,13 @@ export async function raiseStage(): Promise<Stage> {
     'dead-key': openaiKey('dead'),
     'slow-key': openaiKey('slow'),
   }
+  const secrets = { secret: canary('clientsecret'), 'wrong-secret': canary('wrongsecret') }
   const passphrases = { passphrase: canary('passphrase'), 'other-passphrase': canary('otherpassphrase') }
-  const standIn = await listen([keys.key, keys['other-key']], keys['slow-key'])
+  const standIn = await listen([keys.key, keys['other-key']], keys['slow-key'], secrets.secret)
   const origin = `http://127.0.0.1:${standIn.port}`
   const env = await furnish(folder, origin)
   return {
-    names: { ...keys, ...passphrases, port: String(standIn.port), home: env.VALETKEY_HOME },
+    names: { ...keys, ...secrets, ...passphrases, port: String(standIn.port), home: env.VALETKEY_HOME },
     run: (command, input, signal) => runLine(folder, env, command, input, signal),
     slow: standIn.slow,
     async strike() {
@@ -112,13 +114,14 @@ function signalled(pid: number): boolean {
   }
 }
 
-async function listen(live: readonly string[], slowKey: string) {
+async function listen(live: readonly string[], slowKey: string, clientSecret: string) {
   const [asked, gone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const server = createServer(async (request, answer) => {
     if (shownIn(request) === slowKey) {
       asked.resolve()
       await gone.promise
     }
+    if (request.url === '/login/oauth/access_token') return answerClient(request, answer, clientSecret)
     answerAs(request, answer, [...live, slowKey])
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -144,6 +147,14 @@ function answerAs(request: IncomingMessage, answer: ServerResponse, live: readon
   else if (request.url === '/v1/models') say(200, { data: [{ id: 'gpt-5' }] })
   else if (request.url === '/v1/echo') echo(request, (text) => say(200, { method: request.method, text }))
   else say(404, { error: 'there is nothing here' })
+}
+
+/** No code is good here; but who shows it is judged first, as GitHub does. */
+async function answerClient(request: IncomingMessage, answer: ServerResponse, secret: string): Promise<void> {
+  const form = new URLSearchParams(await text(request))
+  const known = form.get('client_secret') === secret
+  const error = known ? 'bad_verification_code' : 'incorrect_client_credentials'
+  answer.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
 }
 
 function echo(request: IncomingMessage, say: (text: string) => void): void {

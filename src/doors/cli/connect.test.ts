@@ -216,6 +216,39 @@ describe('with a person', () => {
     await play(['connect', 'github'], { desk, prompts })
     expect(told.answers).toEqual([{ callback: 'http://127.0.0.1/cb?code=1' }])
   })
+
+  it('is told that a pasted address belongs elsewhere, and asked again', async () => {
+    const step = { ask: 'visit', url: 'https://example.com/authorize', until: DONE.expiresAt } as const
+    const away = session({ step })
+    const { desk, told } = signIn(away)
+    const pastes = ['http://127.0.0.1/cb?code=1&state=other', 'http://127.0.0.1/cb?code=1']
+    const answer = async (_: string, given: FlowAnswer) => {
+      told.answers.push(given)
+      if (told.answers.length > 1) return DONE
+      throw new ValetkeyError('invalid-state', 'this belongs elsewhere', { hint: 'begin again' })
+    }
+    const text = async () => pastes.shift() ?? ''
+    const { stdout, stderr } = await play(['connect', 'github'], {
+      desk: { ...desk, answer },
+      prompts: { text },
+    })
+    expect(stderr).toContain('! invalid-state: this belongs elsewhere\n  hint: begin again\n')
+    expect([stdout, told.answers.length, told.cancelled]).toEqual(['connected openai as Ada\n', 2, []])
+  })
+
+  it('is not asked again where a pasted address ended the sign-in', async () => {
+    const step = { ask: 'visit', url: 'https://example.com/authorize', until: DONE.expiresAt } as const
+    const { desk } = signIn(session({ step }), session({ state: 'failed', step: null }))
+    const answer = async () => {
+      throw new ValetkeyError('invalid-code', 'it was not accepted', { hint: 'begin again' })
+    }
+    const text = async () => 'http://127.0.0.1/cb?code=1'
+    const { stderr, exit } = await play(['connect', 'github'], {
+      desk: { ...desk, answer },
+      prompts: { text },
+    })
+    expect([stderr, exit]).toEqual([expect.stringContaining('! invalid-code: it was not accepted'), 1])
+  })
 })
 
 describe('ctrl-c while connecting', () => {

@@ -52,6 +52,24 @@ export const CONTENTS: readonly Entry[] = [
     load: async () => (await import('./commands/providers.ts')).providers,
   },
   {
+    name: 'register',
+    group: ACCOUNTS,
+    summary: 'sign in to a provider by a client of your own',
+    load: async () => (await import('./commands/registrations.ts')).register,
+  },
+  {
+    name: 'unregister',
+    group: ACCOUNTS,
+    summary: 'end such a client, at its provider too where it can be',
+    load: async () => (await import('./commands/registrations.ts')).unregister,
+  },
+  {
+    name: 'registrations',
+    group: ACCOUNTS,
+    summary: 'list the clients that are signed in by',
+    load: async () => (await import('./commands/registrations.ts')).registrations,
+  },
+  {
     name: 'forward',
     alias: 'request',
     group: USE,

@@ -43,6 +43,7 @@ export const EXIT: Record<ErrorCode, Exit> = {
   'poll-failed': 1,
 
   'network-error': 1,
+  'certificate-pin': 1,
   'connect-timeout': 1,
   'answer-timeout': 1,
   'server-error': 1,

@@ -47,11 +47,17 @@ export async function tellFailure(
   } else if (code === 'cancelled') {
     await terminal.note(message)
   } else {
-    await terminal.note(`${terminal.paint('red', '!')} ${code}: ${oneLine(message)}`)
-    if (hint) await terminal.note(`  hint: ${oneLine(hint)}`)
+    await tellRefusal(told, terminal)
   }
   if (env['VALETKEY_DEBUG']) await terminal.note(...trace(error))
   return told.cause === INTERRUPTED ? INTERRUPTED_EXIT : EXIT[code]
+}
+
+/** In two lines: what was not done, and what to do next. */
+export async function tellRefusal(error: unknown, terminal: Terminal): Promise<void> {
+  const { code, message, hint } = error instanceof ValetkeyError ? error : unexpected()
+  await terminal.note(`${terminal.paint('red', '!')} ${code}: ${oneLine(message)}`)
+  if (hint) await terminal.note(`  hint: ${oneLine(hint)}`)
 }
 
 function unexpected(): ValetkeyError {

@@ -16,6 +16,7 @@ export const OPENAI: ProviderCard = {
   flows: ['api-key'],
   hosts: ['api.openai.com'],
   needs: 'nothing',
+  ownClient: null,
   from: 'built-in',
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Desk, type Field, type FlowSession, type FlowStep, isErrorCode, ValetkeyError } from '#client'
-import { fromFailure, usage } from './failure.ts'
+import { fromFailure, tellRefusal, usage } from './failure.ts'
 import type { Stop } from './interrupt.ts'
 import type { Prompts, Question } from './prompts.ts'
 import type { Run } from './run.ts'
@@ -146,17 +146,28 @@ async function visit(way: Walk, session: FlowSession, { url }: Step<'visit'>): P
   refuseWithoutPerson(way)
   await way.run.terminal.note(`sign in at ${url}`)
   await way.run.openInBrowser(new URL(url)).catch(() => {})
-  const pasted = new AbortController()
-  const signal = AbortSignal.any([way.stop.signal, pasted.signal])
-  const message = 'or paste here the address that the browser came back to'
-  const paste = way.run.terminal.prompts
-    .text({ message, signal })
-    .then((callback) => way.desk.answer(session.id, { callback }))
+  const back = new AbortController()
+  const signal = AbortSignal.any([way.stop.signal, back.signal])
+  const paste = pasted(way, session, signal)
   try {
     return await Promise.race([paste, untilMoved(way, session, signal)])
   } finally {
-    pasted.abort()
+    back.abort()
     await paste.catch(() => {})
+  }
+}
+
+/** What does not belong to this sign-in is told, and asked for again: nothing is over yet. */
+async function pasted({ run, desk }: Walk, { id }: FlowSession, signal: AbortSignal): Promise<FlowSession> {
+  const message = 'or paste here the address that the browser came back to'
+  for (;;) {
+    const callback = await run.terminal.prompts.text({ message, signal })
+    try {
+      return await desk.answer(id, { callback })
+    } catch (error) {
+      if ((await desk.flow(id)).state !== 'asking') throw error
+      await tellRefusal(error, run.terminal)
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import { misshapen, refuse } from './refusals.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { bindingRoutes } from './routes/bindings.ts'
+import { bindingBrowsers, type ComingBack, callbackRoutes } from './routes/callback.ts'
 import { eventRoutes } from './routes/events.ts'
 import { flowRoutes } from './routes/flows.ts'
 import { forwardRoutes } from './routes/forward.ts'
@@ -26,6 +27,8 @@ export interface HttpDoorOptions extends Identifying {
   readonly ready?: () => boolean
   /** A one-time link to the page; undefined when no page is served. */
   readonly newLink?: () => Promise<URL | undefined>
+  /** Browsers come back here from providers, where that is the operator's wish. */
+  readonly comingBack?: ComingBack | undefined
 }
 
 export interface HttpDoor {
@@ -44,6 +47,7 @@ export function httpDoor(options: HttpDoorOptions): HttpDoor {
 
   healthRoutes(app, options.ready)
   if (options.page !== undefined) pageRoutes(app, options.page)
+  if (options.comingBack !== undefined) callbackRoutes(app, options.comingBack)
   app.use(identified(options))
   forwardRoutes(app)
 
@@ -52,6 +56,7 @@ export function httpDoor(options: HttpDoorOptions): HttpDoor {
     c.header('cache-control', 'no-store')
     c.header('x-content-type-options', 'nosniff')
   })
+  if (options.comingBack !== undefined) app.use(bindingBrowsers(options.comingBack))
   for (const routes of VERBS) routes(app)
   linkRoutes(app, options.newLink)
   app.doc31('/api/openapi.json', {

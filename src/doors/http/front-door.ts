@@ -15,7 +15,11 @@ export function frontDoor(front: Front, door: HttpDoor): HttpDoor {
       const { pathname } = new URL(request.url)
       if (pathname === SESSION && request.method === 'POST') return enter(front, request)
       if (pathname === SESSION && request.method === 'DELETE') return answer(front.leave(request))
-      return door.fetch(request, { ...env, caller: front.identify(request) })
+      return door.fetch(request, {
+        ...env,
+        caller: front.identify(request),
+        browser: front.browserOf(request),
+      })
     },
   }
 }

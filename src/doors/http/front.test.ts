@@ -51,6 +51,27 @@ describe('the way in from the terminal', () => {
     expect(front.identify(request)).toBeUndefined()
   })
 
+  it('[security 0.11] knows a browser again for ten minutes, by the sign-in that was begun in it', () => {
+    const { front, code, pass } = opened()
+    const entered = front.enter(code) ?? ''
+    const bound = front.browserOf(withCookie(entered)).bind('flow-1') ?? ''
+    expect(bound).toBe('__Host-valetkey-flow-1=flow-1; HttpOnly; Secure; SameSite=None; Path=/; Max-Age=600')
+    const back = front.browserOf(withCookie(bound))
+    expect([back.began('flow-1'), back.began('flow-2')]).toEqual([true, false])
+    expect(front.browserOf(withCookie(entered)).began('flow-1')).toBe(false)
+    pass(600)
+    expect(back.began('flow-1')).toBe(false)
+  })
+
+  it('[security 0.11] binds nobody who is not signed in, and lets nobody come back who has left', () => {
+    const { front, code } = opened()
+    const entered = withCookie(front.enter(code) ?? '')
+    expect(front.browserOf(new Request(ORIGIN)).bind('flow-1')).toBeUndefined()
+    const back = front.browserOf(withCookie(front.browserOf(entered).bind('flow-1') ?? ''))
+    front.leave(entered)
+    expect(back.began('flow-1')).toBe(false)
+  })
+
   it('knows nobody by a wrong cookie, by none, or by two of them', () => {
     const { front, code } = opened()
     const cookie = (front.enter(code) ?? '').split(';')[0]

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type Caller, THE_PERSON } from '../../model/caller.ts'
+import type { Browser } from './routes/route.ts'
 
 // A link is http://127.0.0.1:<port>/#code=<code>. The fragment is never sent; the page trades the
 // code for a cookie. Both are 256 random bits, and only their digests are kept, in memory.
@@ -7,6 +8,10 @@ const COOKIE = '__Host-valetkey'
 const CODE_LIVES_MS = 2 * 60_000
 const SESSION_LIVES_MS = 12 * 3_600_000
 const ATTRIBUTES = 'HttpOnly; Secure; SameSite=Strict; Path=/'
+
+// A sign-in's cookie holds its id and nothing else. It comes along from the provider's site, also with a form.
+const FLOW_LIVES_MS = 10 * 60_000
+const FLOW_ATTRIBUTES = 'HttpOnly; Secure; SameSite=None; Path=/'
 
 export interface FrontParts {
   readonly now: () => Date
@@ -19,6 +24,8 @@ export interface Front {
   /** The `Set-Cookie` of a new session; undefined for a code that is wrong, used or late. */
   enter(code: string): string | undefined
   identify(request: Request): Caller | undefined
+  /** What is known of the browser that sent this request. */
+  browserOf(request: Request): Browser
   /** Ends the session, and says so to the browser. */
   leave(request: Request): string
 }
@@ -26,6 +33,8 @@ export interface Front {
 export function openFront({ now, random = randomBytes }: FrontParts): Front {
   const codes = until(now)
   const sessions = until(now)
+  /** The session that a sign-in was begun in, by the id of the sign-in. */
+  const flows = new Map<string, { readonly session: string; readonly end: number }>()
   const secret = () => Buffer.from(random(32)).toString('base64url')
 
   return {
@@ -40,13 +49,29 @@ export function openFront({ now, random = randomBytes }: FrontParts): Front {
       sessions.keep(session, SESSION_LIVES_MS)
       return `${COOKIE}=${session}; ${ATTRIBUTES}; Max-Age=${SESSION_LIVES_MS / 1000}`
     },
+    browserOf: (request) => ({
+      bind(flow) {
+        const session = cookieOf(request, COOKIE)
+        if (session === undefined || !sessions.has(session)) return undefined
+        const time = now().getTime()
+        for (const [id, { end }] of flows) if (end <= time) flows.delete(id)
+        flows.set(flow, { session: digest(session), end: time + FLOW_LIVES_MS })
+        return `${flowCookie(flow)}=${flow}; ${FLOW_ATTRIBUTES}; Max-Age=${FLOW_LIVES_MS / 1000}`
+      },
+      began(flow) {
+        const known = flows.get(flow)
+        if (known === undefined || known.end <= now().getTime()) return false
+        return cookieOf(request, flowCookie(flow)) === flow && sessions.hasDigest(known.session)
+      },
+      forget: (flow) => `${flowCookie(flow)}=; ${FLOW_ATTRIBUTES}; Max-Age=0`,
+    }),
     identify(request) {
-      const session = cookieOf(request)
+      const session = cookieOf(request, COOKIE)
       if (session === undefined || !sessions.has(session)) return undefined
       return { id: THE_PERSON, owner: THE_PERSON, proof: { door: 'page' } }
     },
     leave(request) {
-      const session = cookieOf(request)
+      const session = cookieOf(request, COOKIE)
       if (session !== undefined) sessions.take(session)
       return `${COOKIE}=; ${ATTRIBUTES}; Max-Age=0`
     },
@@ -57,12 +82,15 @@ export function openFront({ now, random = randomBytes }: FrontParts): Front {
 function until(now: () => Date) {
   const ends = new Map<string, number>()
 
-  function has(secret: string): boolean {
-    return (ends.get(digest(secret)) ?? 0) > now().getTime()
+  function hasDigest(digested: string): boolean {
+    return (ends.get(digested) ?? 0) > now().getTime()
   }
+
+  const has = (secret: string) => hasDigest(digest(secret))
 
   return {
     has,
+    hasDigest,
     keep(secret: string, forMs: number): void {
       const time = now().getTime()
       for (const [key, end] of ends) if (end <= time) ends.delete(key)
@@ -80,9 +108,14 @@ function digest(secret: string): string {
   return createHash('sha256').update(secret).digest('base64url')
 }
 
+/** Several sign-ins may be under way in one browser. */
+function flowCookie(flow: string): string {
+  return `${COOKIE}-${flow}`
+}
+
 /** Undefined as well when there are two of that name: one of them is not ours. */
-function cookieOf(request: Request): string | undefined {
-  const prefix = `${COOKIE}=`
+function cookieOf(request: Request, name: string): string | undefined {
+  const prefix = `${name}=`
   const cookies = (request.headers.get('cookie') ?? '').split(';').map((cookie) => cookie.trim())
   const [ours, ...others] = cookies.filter((cookie) => cookie.startsWith(prefix))
   return others.length > 0 ? undefined : ours?.slice(prefix.length)

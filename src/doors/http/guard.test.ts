@@ -58,6 +58,21 @@ describe('what a page of another site can make a browser send', () => {
     },
   )
 
+  it('lets browsers come back from providers, and to nothing else', () => {
+    const away = { origin: 'https://provider.test', 'sec-fetch-site': 'cross-site' }
+    const back = (path: string, method = 'GET') => asked(away, `http://127.0.0.1:4321${path}`, method)?.status
+    expect(back('/oauth/callback/github?code=1&state=2')).toBeUndefined()
+    expect(back('/oauth/callback/github', 'POST')).toBeUndefined()
+    expect(back('/oauth/callback/over/abc-_1')).toBeUndefined()
+    expect(back('/oauth/callback/github', 'DELETE')).toBe(403)
+    expect(back('/oauth/callback')).toBe(403)
+    expect(back('/oauth/callbacks/github')).toBe(403)
+    expect(back('/forward/openai/default/../../../oauth/callback/github')).toBe(403)
+    expect(back('/oauth/callback/../../api/vault')).toBe(403)
+    expect(back('/oauth/callback/..%2f..%2fapi')).toBe(403)
+    expect(asked({ ...away, host: 'evil.test' }, 'http://evil.test/oauth/callback/github')?.status).toBe(421)
+  })
+
   it('sends whoever comes by another name to the canonical one', () => {
     const answer = asked({ host: 'localhost:4321' }, 'http://localhost:4321/')
     expect(answer?.status).toBe(303)

@@ -1,4 +1,5 @@
 import { ValetkeyError } from '#client'
+import { CALLBACK_PATH } from './page-callbacks.ts'
 import { refuse } from './refusals.ts'
 
 /** The one name of the page. `localhost` may be somebody else's on another address family. */
@@ -13,12 +14,21 @@ export function canonicalOrigin(port: number): string {
 export function guardLoopback(request: Request, port: number): Response | undefined {
   const url = new URL(request.url)
   if (!isOurs(request.headers.get('host'), port) || !isOurs(url.host, port)) return refuseHost()
+  // Providers send browsers there; what comes is judged by its state and by the browser's cookie.
+  if (isComingBack(request)) return undefined
   if (!isFromHere(request.headers, port)) return refuseSite()
   if (changesSomething(request.method) && !isDeliberate(request.headers)) return refuseUnmarked()
   if (url.pathname === '/' && request.method === 'GET' && url.origin !== canonicalOrigin(port)) {
     return new Response(null, { status: 303, headers: { location: `${canonicalOrigin(port)}/` } })
   }
   return undefined
+}
+
+/** To the letter as it was sent, so that no other address can pass for one of these. */
+const COMING_BACK = new RegExp(`^http://[^/?#]+${CALLBACK_PATH}/[a-z0-9][a-z0-9._-]*(/[\\w-]+)?([?]|$)`)
+
+function isComingBack({ method, url }: Request): boolean {
+  return (method === 'GET' || method === 'POST') && COMING_BACK.test(url)
 }
 
 function isOurs(host: string | null, port: number): boolean {

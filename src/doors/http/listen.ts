@@ -60,8 +60,8 @@ async function refuseOtherUser(socket: Socket): Promise<Response | undefined> {
   return refuse(new ValetkeyError('not-allowed', 'this port belongs to another user of this computer'))
 }
 
-async function isOurs({ remotePort = 0, localPort = 0 }: Socket): Promise<boolean> {
-  const uid = await userOfConnection(remotePort, localPort)
+async function isOurs(socket: Socket): Promise<boolean> {
+  const uid = await userOfConnection(socket)
   return uid === undefined || uid === 0 || uid === process.getuid?.()
 }
 

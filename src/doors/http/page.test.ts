@@ -17,145 +17,147 @@ const PAGE = new URL('./page/', import.meta.url)
 
 let browser: Browser
 
-describe.skipIf(noChromium)('the page, in a real browser', () => {
-  beforeAll(async () => {
-    browser = await openChromium()
-  }, 120_000)
-  afterAll(() => browser?.close())
+describe.skipIf(noChromium)(
+  `the page, in a real browser${noChromium ? ` (skipped: ${noChromium})` : ''}`,
+  () => {
+    beforeAll(async () => {
+      browser = await openChromium()
+    }, 120_000)
+    afterAll(() => browser?.close())
 
-  it('[security 1.14] trades the code of a link for a cookie, and leaves no code behind', async () => {
-    await using place = await opened()
-    const { page, front, origin } = place
-    const link = front.newLink(origin)
-    link.hostname = 'localhost'
-    await page.goto(link.href)
-    await page.getByRole('heading', { name: 'Accounts' }).waitFor()
-    expect(page.url()).toBe(`${new URL(origin).origin}/`)
-    expect(new URL(page.url()).hostname).toBe('127.0.0.1')
-    const cookies = await page.context().cookies()
-    expect(cookies).toMatchObject([
-      { name: '__Host-valetkey', httpOnly: true, secure: true, sameSite: 'Strict', path: '/' },
-    ])
-    const kept = await page.evaluate('[localStorage.length, sessionStorage.length, document.cookie]')
-    expect(kept).toEqual([0, 0, ''])
-    await page.goBack()
-    expect(page.url()).not.toContain('code=')
-  })
+    it('[security 1.14] trades the code of a link for a cookie, and leaves no code behind', async () => {
+      await using place = await opened()
+      const { page, front, origin } = place
+      const link = front.newLink(origin)
+      link.hostname = 'localhost'
+      await page.goto(link.href)
+      await page.getByRole('heading', { name: 'Accounts' }).waitFor()
+      expect(page.url()).toBe(`${new URL(origin).origin}/`)
+      expect(new URL(page.url()).hostname).toBe('127.0.0.1')
+      const cookies = await page.context().cookies()
+      expect(cookies).toMatchObject([
+        { name: '__Host-valetkey', httpOnly: true, secure: true, sameSite: 'Strict', path: '/' },
+      ])
+      const kept = await page.evaluate('[localStorage.length, sessionStorage.length, document.cookie]')
+      expect(kept).toEqual([0, 0, ''])
+      await page.goBack()
+      expect(page.url()).not.toContain('code=')
+    })
 
-  it('says what to do to whom is not signed in, and to whom comes with a used link', async () => {
-    await using place = await opened()
-    const { page, front, origin } = place
-    await page.goto(origin.href)
-    await page.getByText('Nobody is signed in here').waitFor()
-    await page.getByText('valetkey open').waitFor()
-    const link = front.newLink(origin)
-    front.enter(link.hash.slice('#code='.length))
-    await page.goto(link.href)
-    await page.getByText('This link is no longer good').waitFor()
-  })
+    it('says what to do to whom is not signed in, and to whom comes with a used link', async () => {
+      await using place = await opened()
+      const { page, front, origin } = place
+      await page.goto(origin.href)
+      await page.getByText('Nobody is signed in here').waitFor()
+      await page.getByText('valetkey open').waitFor()
+      const link = front.newLink(origin)
+      front.enter(link.hash.slice('#code='.length))
+      await page.goto(link.href)
+      await page.getByText('This link is no longer good').waitFor()
+    })
 
-  it('walks a sign-in, says why a key is not taken, and shows the account', async () => {
-    await using place = await signedIn()
-    const { page, stage } = place
-    await page.getByText('Nothing is connected yet').waitFor()
-    await page.getByRole('button', { name: 'Connect Practice' }).click()
-    const key = page.getByLabel('Key', { exact: true })
-    await key.waitFor()
-    expect(await key.getAttribute('type')).toBe('password')
-    expect(await page.evaluate('document.activeElement.id')).toBe('field-key')
-    await key.fill('wrong')
-    await page.getByRole('button', { name: 'Continue' }).click()
-    await page.getByText('the provider does not take this key').waitFor()
-    await key.fill(stage.key)
-    await key.press('Enter')
-    await page.getByText('practice is connected.').first().waitFor()
-    await page.getByRole('button', { name: 'Close' }).click()
-    await page.getByRole('heading', { name: 'Ada' }).waitFor()
-    expect(await page.content()).not.toContain(stage.key)
-  })
-
-  it('cancels a sign-in that is left by Escape', async () => {
-    await using place = await signedIn()
-    const { page, desk } = place
-    const begun = page.waitForResponse((answer) => answer.url().endsWith('/connect'))
-    await page.getByRole('button', { name: 'Connect Practice' }).click()
-    const { id } = (await (await begun).json()) as { id: string }
-    await page.getByLabel('Key', { exact: true }).press('Escape')
-    await expect.poll(async () => (await desk.flow(id)).state).toBe('cancelled')
-  })
-
-  it('shows what happens elsewhere as it happens', async () => {
-    await using place = await signedIn()
-    const { page, desk, connect } = place
-    await page.getByText('Nothing is connected yet').waitFor()
-    await page.getByLabel('Find a provider').fill('prac')
-    await connect()
-    await page.getByRole('heading', { name: 'Ada' }).waitFor()
-    expect(await page.getByLabel('Find a provider').inputValue()).toBe('prac')
-    await desk.revoke('practice')
-    await page.getByText('practice was revoked.').waitFor()
-    await page.getByText('Nothing is connected yet').waitFor()
-  })
-
-  it('asks before it revokes, and shows the receipt', async () => {
-    await using place = await signedIn()
-    const { page, desk, connect } = place
-    await connect()
-    await desk.bind({ caller: 'app:reports', address: 'practice', may: ['forward'] })
-    await page.reload()
-    await page.getByRole('heading', { name: 'app:reports' }).waitFor()
-    await page.getByRole('button', { name: 'Revoke practice' }).click()
-    await page.getByRole('button', { name: 'Keep it' }).click()
-    expect(await desk.accounts()).toHaveLength(1)
-    await page.getByRole('button', { name: 'Revoke practice' }).click()
-    await page.getByRole('dialog').getByRole('button', { name: 'Revoke', exact: true }).click()
-    await page.getByText('still alive').waitFor()
-    await page.getByText('0 leases and 1 binding ended with it.').waitFor()
-    expect(await desk.accounts()).toEqual([])
-  })
-
-  it('locks, unlocks, and signs out', async () => {
-    await using place = await signedIn()
-    const { page } = place
-    await page.getByRole('button', { name: 'Lock', exact: true }).click()
-    await page.getByText('The vault is locked').waitFor()
-    await page.getByRole('button', { name: 'Unlock' }).click()
-    await page.getByRole('heading', { name: 'Accounts' }).waitFor()
-    await page.getByRole('button', { name: 'Sign out' }).click()
-    await page.getByText('Nobody is signed in here').waitFor()
-    expect(await page.context().cookies()).toEqual([])
-  })
-
-  it('shows what others say as text, and never as a page', async () => {
-    const nasty = '<img src=x onerror="document.title=`taken`"><script>document.title=`taken`</script>'
-    await using place = await signedIn({ displayName: nasty, reason: nasty, status: 'needs-reauth' })
-    const { page } = place
-    await page.getByRole('heading', { name: nasty }).waitFor()
-    expect(await page.title()).toBe('Valetkey')
-    expect(await page.locator('main img').count()).toBe(0)
-  })
-
-  it.each(['light', 'dark'] as const)('fits a narrow screen in %s', async (colorScheme) => {
-    await using place = await signedIn({ displayName: 'a'.repeat(80) })
-    const { page } = place
-    await page.emulateMedia({ colorScheme })
-    await page.setViewportSize({ width: 390, height: 844 })
-    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
-    await page.getByRole('button', { name: 'Connect Practice' }).click()
-    await page.getByRole('button', { name: 'Cancel' }).waitFor()
-    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
-  })
-
-  it.each(['localhost', '127.0.0.1'])(
-    '[security 18.4] lets a page of %s change and read nothing',
-    async (name) => {
+    it('walks a sign-in, says why a key is not taken, and shows the account', async () => {
       await using place = await signedIn()
-      const { page, desk, origin, connect } = place
+      const { page, stage } = place
+      await page.getByText('Nothing is connected yet').waitFor()
+      await page.getByRole('button', { name: 'Connect Practice' }).click()
+      const key = page.getByLabel('Key', { exact: true })
+      await key.waitFor()
+      expect(await key.getAttribute('type')).toBe('password')
+      expect(await page.evaluate('document.activeElement.id')).toBe('field-key')
+      await key.fill('wrong')
+      await page.getByRole('button', { name: 'Continue' }).click()
+      await page.getByText('the provider does not take this key').waitFor()
+      await key.fill(stage.key)
+      await key.press('Enter')
+      await page.getByText('practice is connected.').first().waitFor()
+      await page.getByRole('button', { name: 'Close' }).click()
+      await page.getByRole('heading', { name: 'Ada' }).waitFor()
+      expect(await page.content()).not.toContain(stage.key)
+    })
+
+    it('cancels a sign-in that is left by Escape', async () => {
+      await using place = await signedIn()
+      const { page, desk } = place
+      const begun = page.waitForResponse((answer) => answer.url().endsWith('/connect'))
+      await page.getByRole('button', { name: 'Connect Practice' }).click()
+      const { id } = (await (await begun).json()) as { id: string }
+      await page.getByLabel('Key', { exact: true }).press('Escape')
+      await expect.poll(async () => (await desk.flow(id)).state).toBe('cancelled')
+    })
+
+    it('shows what happens elsewhere as it happens', async () => {
+      await using place = await signedIn()
+      const { page, desk, connect } = place
+      await page.getByText('Nothing is connected yet').waitFor()
+      await page.getByLabel('Find a provider').fill('prac')
       await connect()
-      await using other = await anotherPage(name)
-      const tab = await page.context().newPage()
-      await tab.goto(other.origin)
-      const heard = await tab.evaluate(`(async () => {
+      await page.getByRole('heading', { name: 'Ada' }).waitFor()
+      expect(await page.getByLabel('Find a provider').inputValue()).toBe('prac')
+      await desk.revoke('practice')
+      await page.getByText('practice was revoked.').waitFor()
+      await page.getByText('Nothing is connected yet').waitFor()
+    })
+
+    it('asks before it revokes, and shows the receipt', async () => {
+      await using place = await signedIn()
+      const { page, desk, connect } = place
+      await connect()
+      await desk.bind({ caller: 'app:reports', address: 'practice', may: ['forward'] })
+      await page.reload()
+      await page.getByRole('heading', { name: 'app:reports' }).waitFor()
+      await page.getByRole('button', { name: 'Revoke practice' }).click()
+      await page.getByRole('button', { name: 'Keep it' }).click()
+      expect(await desk.accounts()).toHaveLength(1)
+      await page.getByRole('button', { name: 'Revoke practice' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Revoke', exact: true }).click()
+      await page.getByText('still alive').waitFor()
+      await page.getByText('0 leases and 1 binding ended with it.').waitFor()
+      expect(await desk.accounts()).toEqual([])
+    })
+
+    it('locks, unlocks, and signs out', async () => {
+      await using place = await signedIn()
+      const { page } = place
+      await page.getByRole('button', { name: 'Lock', exact: true }).click()
+      await page.getByText('The vault is locked').waitFor()
+      await page.getByRole('button', { name: 'Unlock' }).click()
+      await page.getByRole('heading', { name: 'Accounts' }).waitFor()
+      await page.getByRole('button', { name: 'Sign out' }).click()
+      await page.getByText('Nobody is signed in here').waitFor()
+      expect(await page.context().cookies()).toEqual([])
+    })
+
+    it('shows what others say as text, and never as a page', async () => {
+      const nasty = '<img src=x onerror="document.title=`taken`"><script>document.title=`taken`</script>'
+      await using place = await signedIn({ displayName: nasty, reason: nasty, status: 'needs-reauth' })
+      const { page } = place
+      await page.getByRole('heading', { name: nasty }).waitFor()
+      expect(await page.title()).toBe('Valetkey')
+      expect(await page.locator('main img').count()).toBe(0)
+    })
+
+    it.each(['light', 'dark'] as const)('fits a narrow screen in %s', async (colorScheme) => {
+      await using place = await signedIn({ displayName: 'a'.repeat(80) })
+      const { page } = place
+      await page.emulateMedia({ colorScheme })
+      await page.setViewportSize({ width: 390, height: 844 })
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+      await page.getByRole('button', { name: 'Connect Practice' }).click()
+      await page.getByRole('button', { name: 'Cancel' }).waitFor()
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+    })
+
+    it.each(['localhost', '127.0.0.1'])(
+      '[security 18.4] lets a page of %s change and read nothing',
+      async (name) => {
+        await using place = await signedIn()
+        const { page, desk, origin, connect } = place
+        await connect()
+        await using other = await anotherPage(name)
+        const tab = await page.context().newPage()
+        await tab.goto(other.origin)
+        const heard = await tab.evaluate(`(async () => {
       const post = (path, init) => fetch('${origin.origin}' + path, { credentials: 'include', ...init })
         .then((answer) => answer.type + ' ' + answer.status, () => 'blocked')
       return [
@@ -171,11 +173,12 @@ describe.skipIf(noChromium)('the page, in a real browser', () => {
         }),
       ]
     })()`)
-      expect(heard).toEqual(['opaque 0', 'opaque 0', 'blocked', 'blocked', 'blocked', 'blocked'])
-      expect(await desk.accounts()).toHaveLength(1)
-    },
-  )
-})
+        expect(heard).toEqual(['opaque 0', 'opaque 0', 'blocked', 'blocked', 'blocked', 'blocked'])
+        expect(await desk.accounts()).toHaveLength(1)
+      },
+    )
+  },
+)
 
 async function opened(shown: Partial<Account> = {}) {
   const stage = await openDoorStage()

@@ -5,6 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { canary } from '../../testing/canary.ts'
 import { commandSource } from './command.ts'
 
+const notRoot = process.getuid?.() !== 0
+const asRoot = notRoot ? ' (skipped: only root can give a file or a connection to another user)' : ''
+
 let folder: string
 let program: string
 beforeEach(async () => {
@@ -83,12 +86,9 @@ describe('a key that a command keeps', () => {
     await expect(readFile(join(folder, 'calls'))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  it.skipIf(process.getuid?.() !== 0)(
-    'is not asked of somebody else’s program (asked as root only)',
-    async () => {
-      const source = await keeper(SAY_INVERTED)
-      await chown(program, 65_534, 65_534)
-      await expect(source.create()).rejects.toEqual(refused('unsafe-folder'))
-    },
-  )
+  it.skipIf(notRoot)(`is not asked of somebody else’s program${asRoot}`, async () => {
+    const source = await keeper(SAY_INVERTED)
+    await chown(program, 65_534, 65_534)
+    await expect(source.create()).rejects.toEqual(refused('unsafe-folder'))
+  })
 })

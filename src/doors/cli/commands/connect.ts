@@ -1,5 +1,12 @@
 import type { Command } from 'commander'
-import { type Account, type ConnectRequest, type Desk, type FlowSession, formatAddress } from '#client'
+import {
+  type Account,
+  type ConnectRequest,
+  type Desk,
+  type FlowSession,
+  formatAddress,
+  type ProviderCard,
+} from '#client'
 import { examples } from '../examples.ts'
 import { keyInArgv, usage } from '../failure.ts'
 import { untilInterrupted } from '../interrupt.ts'
@@ -8,7 +15,7 @@ import type { Run } from '../run.ts'
 import type { Shape } from '../shape.ts'
 import { walk } from '../walk.ts'
 import { addressOf, pairOf, suggestingProvider, writtenAddress } from '../words.ts'
-import { listProviders } from './providers.ts'
+import { listProviders, needsOf } from './providers.ts'
 import { printReceipt } from './receipt.ts'
 
 interface Options {
@@ -94,12 +101,18 @@ async function choose(run: Run, options: Options): Promise<void> {
   const { desk } = await run.reach()
   const cards = await desk.providers()
   if (run.terminal.interactive) {
-    const choices = [PASTE, ...cards.map((card) => card.id)]
+    const named = new Map(cards.map((card) => [labelOf(card), card.id]))
+    const choices = [PASTE, ...named.keys()]
     const chosen = await run.terminal.prompts.choice({ message: 'connect what?', choices })
-    return chosen === PASTE ? connectByKey(run, options) : connectTo(run, chosen, options)
+    const provider = named.get(chosen)
+    return provider === undefined ? connectByKey(run, options) : connectTo(run, provider, options)
   }
   if (!run.json) await listProviders(run, cards)
   throw usage('connect what? no provider was named', 'valetkey connect openai --key-stdin < key.txt')
+}
+
+function labelOf(card: ProviderCard): string {
+  return card.needs === 'nothing' ? card.id : `${card.id} (needs ${needsOf(card)})`
 }
 
 async function signIn(run: Run, { command, verb, begin }: SignIn, options: Options): Promise<void> {

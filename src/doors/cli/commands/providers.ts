@@ -1,5 +1,6 @@
 import type { ProviderCard } from '#client'
 import { examples } from '../examples.ts'
+import { guideLines } from '../own-client.ts'
 import type { Run } from '../run.ts'
 import type { Shape } from '../shape.ts'
 import { addressOf, unknownProvider } from '../words.ts'
@@ -25,8 +26,15 @@ export const providers: Shape = (command, run) => {
 
 export async function listProviders({ terminal, json }: Run, cards: readonly ProviderCard[]): Promise<void> {
   if (json) return terminal.document(cards)
-  const rows = cards.map(({ id, name, category, flows }) => [id, name, category, flows.join(', ')])
-  await terminal.columns(['provider', 'name', 'what for', 'ways in'], rows)
+  const rows = cards.map((card) => [card.id, card.name, card.category, card.flows.join(', '), needsOf(card)])
+  await terminal.columns(['provider', 'name', 'what for', 'ways in', 'needs'], rows)
+}
+
+/** What has to be there beforehand, in words. */
+export function needsOf({ needs, ownClient }: ProviderCard): string {
+  if (needs === 'nothing') return 'nothing'
+  const minutes = ownClient?.minutes
+  return minutes ? `a client of your own, ${minutes} min` : 'a client of your own'
 }
 
 async function showProvider({ terminal, json }: Run, card: ProviderCard): Promise<void> {
@@ -40,5 +48,8 @@ async function showProvider({ terminal, json }: Run, card: ProviderCard): Promis
     ['described', from === 'yours' ? 'in a file of yours' : 'by valetkey'],
   ]
   await terminal.columns(['provider', id], rows)
-  await terminal.note(`  next: valetkey connect ${id}`)
+  if (card.ownClient !== null) await terminal.note(...guideLines(card.ownClient))
+  const { needs, ownClient } = card
+  const next = needs === 'own-client' && ownClient ? `register ${id} --client-id …` : `connect ${id}`
+  await terminal.note(`  next: valetkey ${next}`)
 }

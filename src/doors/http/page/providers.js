@@ -1,6 +1,7 @@
 import { path } from './api.js'
 import { openDialog } from './dialog.js'
 import { el } from './dom.js'
+import { askForClient, needsOf } from './own-client.js'
 import { formOf } from './steps.js'
 import { walk } from './walk.js'
 import { categoryOf } from './words.js'
@@ -46,6 +47,7 @@ export function providersSection(providers, accounts, refresh) {
 /** @param {ProviderCard} provider @param {() => readonly Account[]} accounts @param {() => unknown} refresh */
 function card(provider, accounts, refresh) {
   const { name, category, from } = provider
+  const needs = needsOf(provider)
   return el(
     'li',
     { class: 'card provider' },
@@ -65,16 +67,22 @@ function card(provider, accounts, refresh) {
       { 'aria-label': `Connect ${name}`, click: () => connect(provider, accounts, refresh) },
       'Connect',
     ),
+    needs !== undefined && el('p', { class: 'quiet small needs' }, needs),
   )
 }
 
 /** Only what cannot be guessed is asked before the sign-in begins. @param {ProviderCard} provider @param {() => readonly Account[]} accounts @param {() => unknown} refresh */
-function connect({ id, name, flows }, accounts, refresh) {
+function connect(provider, accounts, refresh) {
+  const { id, name, flows } = provider
   const taken = accounts().some(({ providerId, bucket }) => providerId === id && bucket === 'default')
   const fields = [...(taken ? [BUCKET] : []), ...(flows.length > 1 ? [flowField(flows)] : [])]
   const title = `Connect ${name}`
   const begin = (/** @type {object} */ request) =>
-    walk(title, path`/api/providers/${id}/connect`, { request, over: refresh })
+    walk(title, path`/api/providers/${id}/connect`, {
+      request,
+      over: refresh,
+      instead: askForClient(provider),
+    })
   if (fields.length === 0) return begin({})
   /** @type {Record<string, string> | undefined} */
   let chosen

@@ -8,6 +8,19 @@ import { addressOf } from './words.js'
 /** @typedef {import('../../../../client/src/words.ts').FlowSession} FlowSession */
 /** @typedef {import('../../../../client/src/words.ts').FlowAnswer} FlowAnswer */
 
+/** @typedef {{ flow?: string, vars?: Record<string, string>, insist?: boolean }} Request */
+
+/**
+ * What was refused, with what was filled in so far, and how to begin anew. Before it was begun, no error.
+ *
+ * @typedef {object} Refused
+ * @property {unknown} error
+ * @property {Request} request
+ * @property {Readonly<Record<string, string>>} filled
+ * @property {(request: Request) => unknown} again
+ * @property {HTMLElement} leave a button that leaves it at that
+ */
+
 const LOOK_AGAIN_MS = 1500
 
 /**
@@ -15,9 +28,14 @@ const LOOK_AGAIN_MS = 1500
  *
  * @param {string} title
  * @param {string} begin where it is begun
- * @param {{ request?: object, over: () => unknown }} more
+ * @param {object} more
+ * @param {Request} [more.request]
+ * @param {() => unknown} more.over
+ * @param {(refused: Refused) => HTMLElement | undefined} [more.instead] what else is shown, also beforehand
  */
-export async function walk(title, begin, { request = {}, over }) {
+export async function walk(title, begin, { request = {}, over, instead = () => undefined }) {
+  /** @type {Record<string, string>} */
+  const filled = { ...request.vars }
   /** @type {FlowSession | undefined} */
   let session
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -34,16 +52,26 @@ export async function walk(title, begin, { request = {}, over }) {
   async function go(turn) {
     clearTimeout(timer)
     try {
-      const next = await turn
-      if (!open) return
-      const moved =
-        JSON.stringify([next.state, next.step]) !== JSON.stringify([session?.state, session?.step])
-      session = next
-      if (moved || next.step?.ask === 'fill') show(next)
-      if (next.state === 'asking' && next.step?.ask !== 'fill') timer = setTimeout(look, LOOK_AGAIN_MS)
+      took(await turn)
     } catch (error) {
-      if (open) box.show(refusalText(error), actions(el('button', { click: box.close }, 'Close')))
+      // What was refused may have changed nothing: then the same is asked again, and why is said above it.
+      const now = session && (await ask('GET', path`/api/flows/${session.id}`).catch(() => undefined))
+      if (now?.state === 'asking') took(now, error)
+      else if (open)
+        box.show(
+          instead({ error, request, filled, again: start, leave: closing('Cancel') }) ??
+            el('div', { class: 'stack' }, refusalText(error), actions(...ways(error), closing('Close'))),
+        )
     }
+  }
+
+  /** @param {FlowSession} next @param {unknown} [refused] */
+  function took(next, refused) {
+    if (!open) return
+    const moved = JSON.stringify([next.state, next.step]) !== JSON.stringify([session?.state, session?.step])
+    session = next
+    if (moved || refused !== undefined || next.step?.ask === 'fill') show(next, refused)
+    if (next.state === 'asking' && next.step?.ask !== 'fill') timer = setTimeout(look, LOOK_AGAIN_MS)
   }
 
   function look() {
@@ -54,24 +82,47 @@ export async function walk(title, begin, { request = {}, over }) {
   function answer(answer) {
     if (session === undefined) return
     const { id } = session
+    if ('fields' in answer) Object.assign(filled, answer.fields)
     box.show(el('p', { class: 'quiet', role: 'status' }, 'One moment…'))
     session = { ...session, step: null }
     go(ask('POST', path`/api/flows/${id}/answer`, answer))
   }
 
-  /** @param {FlowSession} now */
-  function show(now) {
-    const close = el(
-      'button',
-      { type: 'button', class: now.state === 'asking' ? '' : 'main', click: box.close },
-      now.state === 'asking' ? 'Cancel' : 'Close',
-    )
-    if (now.step !== null && now.state === 'asking') box.show(showStep(now.step, { answer, leave: close }))
-    else box.show(ending(now), actions(close))
+  /** @param {FlowSession} now @param {unknown} [refused] */
+  function show(now, refused) {
+    if (now.step !== null && now.state === 'asking')
+      box.show(
+        refused !== undefined && refusalText(refused),
+        showStep(now.step, { answer, leave: closing('Cancel') }),
+      )
+    else box.show(ending(now), actions(...ways(now.failure), closing('Close')))
   }
 
-  box.show(el('p', { class: 'quiet', role: 'status' }, 'One moment…'))
-  await go(ask('POST', begin, request))
+  /** @param {'Cancel' | 'Close'} text */
+  function closing(text) {
+    return el('button', { type: 'button', class: text === 'Close' ? 'main' : '', click: box.close }, text)
+  }
+
+  /** What can be done about it right here. @param {unknown} trouble */
+  function ways(trouble) {
+    const code = trouble instanceof Object && 'code' in trouble ? trouble.code : undefined
+    if (code === undefined) return []
+    const again = el('button', { type: 'button', click: () => start(request) }, 'Try again')
+    if (code !== 'conflict' || !begin.endsWith('/reconnect')) return [again]
+    const insist = () => start({ ...request, insist: true })
+    return [again, el('button', { type: 'button', click: insist }, 'Put another account in its place')]
+  }
+
+  /** @param {Request} request */
+  async function start(request) {
+    session = undefined
+    box.show(el('p', { class: 'quiet', role: 'status' }, 'One moment…'))
+    await go(ask('POST', begin, request))
+  }
+
+  const before = instead({ error: undefined, request, filled, again: start, leave: closing('Cancel') })
+  if (before === undefined) await start(request)
+  else box.show(before)
 }
 
 /** @param {FlowSession} session */

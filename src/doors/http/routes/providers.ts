@@ -1,7 +1,7 @@
 import { ValetkeyError } from '#client'
-import { providerCard } from '../../../wire/answers.ts'
 import { flowSession } from '../../../wire/flows.ts'
 import { print } from '../../../wire/print.ts'
+import { providerCard } from '../../../wire/providers.ts'
 import { connectRequest, readConnect } from '../../../wire/requests.ts'
 import { type App, answers, body, createRoute, named, z } from './route.ts'
 

@@ -1,7 +1,7 @@
-import { registration } from '../../../wire/answers.ts'
+import { receiptLine, registered, registration } from '../../../wire/answers.ts'
 import { print } from '../../../wire/print.ts'
-import { readRegister, registerRequest } from '../../../wire/requests.ts'
-import { type App, answers, answersNothing, body, createRoute, named, z } from './route.ts'
+import { readRegister, readUnregister, registerRequest, unregisterQuery } from '../../../wire/requests.ts'
+import { type App, answers, body, createRoute, named, z } from './route.ts'
 
 const list = createRoute({
   method: 'get',
@@ -15,15 +15,15 @@ const register = createRoute({
   path: '/api/registrations',
   operationId: 'register',
   request: { body: body(registerRequest) },
-  responses: answers(registration, 'The client that is used from now on'),
+  responses: answers(registered, 'The client that is used from now on'),
 })
 
 const unregister = createRoute({
   method: 'delete',
   path: '/api/registrations/{id}',
   operationId: 'unregister',
-  request: { params: named },
-  responses: answersNothing('The client is forgotten here'),
+  request: { params: named, query: unregisterQuery },
+  responses: answers(receiptLine, 'The client is forgotten here; what became of it at the provider'),
 })
 
 export function registrationRoutes(app: App): void {
@@ -34,7 +34,7 @@ export function registrationRoutes(app: App): void {
   })
 
   app.openapi(unregister, async (c) => {
-    await c.var.desk.unregister(c.req.valid('param').id)
-    return c.body(null, 204)
+    const request = readUnregister(c.req.valid('query'))
+    return c.json(print(await c.var.desk.unregister(c.req.valid('param').id, request)), 200)
   })
 }

@@ -3,10 +3,21 @@ import type { Caller } from '../../../model/caller.ts'
 import type { Desk, KeeperDesk } from '../../../model/words.ts'
 import { problemDocument } from '../../../wire/problem.ts'
 
+/** The browser on the other side, where it is one that somebody signed in to the page with. */
+export interface Browser {
+  /** The cookie by which it is known again when it comes back to a sign-in that was begun in it. */
+  bind(flow: string): string | undefined
+  /** Whether the sign-in was begun in it, by somebody who is still signed in. */
+  began(flow: string): boolean
+  /** What takes the cookie away again. */
+  forget(flow: string): string
+}
+
 /** What a listener knows of a request and the request cannot say of itself. */
 export interface DoorEnv {
   /** Who the listener proved to be on the other side. */
   readonly caller?: Caller | undefined
+  readonly browser?: Browser | undefined
   /** Aborted when the listener closes, so that what would stream for ever ends. */
   readonly closing?: AbortSignal | undefined
   /** Breaks the connection off, so that a half answer is not taken for a whole one. */

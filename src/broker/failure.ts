@@ -1,0 +1,22 @@
+import { type ErrorCode, type Failure, ValetkeyError } from '#client'
+
+/** What does not belong to a sign-in changes nothing about it: it goes on asking. */
+const GOES_ON: ReadonlySet<ErrorCode> = new Set(['invalid-request', 'invalid-state'])
+
+export function goesOn(error: unknown): boolean {
+  return error instanceof ValetkeyError && GOES_ON.has(error.code)
+}
+
+/** The words of a mistake of ours may quote anything, so they are not kept. */
+export function failureOf(error: unknown): Failure {
+  if (!(error instanceof ValetkeyError))
+    return { code: 'internal-error', detail: 'valetkey made a mistake over this sign-in', hint: null }
+  const { code, message: detail, hint = null } = error
+  return { code, detail, hint }
+}
+
+/** The same error; whoever has nothing better to say of what to do next says how to begin anew. */
+export function hinted(error: unknown, hint: string): unknown {
+  if (!(error instanceof ValetkeyError) || error.hint !== undefined || goesOn(error)) return error
+  return new ValetkeyError(error.code, error.message, { hint, cause: error })
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest'
+import { type ProviderCard, type Registered, type RegisterRequest, ValetkeyError } from '#client'
+import { canary } from '../../testing/canary.ts'
+import { OPENAI, play } from './test-stage.ts'
+
+const ANY: ProviderCard = {
+  ...OPENAI,
+  id: 'any',
+  name: 'Any server',
+  flows: ['authorization-code'],
+  needs: 'own-client',
+  ownClient: {
+    flow: 'authorization-code',
+    redirectUri: 'http://127.0.0.1:17771/callback/any/{issuer}',
+    scopes: ['openid'],
+    console: 'https://any.test/apps',
+    minutes: 5,
+    note: 'Choose native.',
+    asks: [{ name: 'issuer', label: 'Issuer', kind: 'text' }],
+  },
+}
+const MADE: Registered = {
+  id: 'reg-1',
+  provider: 'any',
+  issuer: 'https://login.test',
+  clientId: 'mine',
+  how: 'yours',
+  createdAt: '2027-03-01T11:00:00.000Z',
+  checked: false,
+}
+
+function deskFor(asked: RegisterRequest[] = []) {
+  return {
+    providers: async () => [OPENAI, ANY],
+    register: async (request: RegisterRequest) => {
+      asked.push(request)
+      return MADE
+    },
+  }
+}
+
+function answering(texts: string[], secret: string) {
+  return { text: async () => texts.shift() ?? '', secret: async () => secret }
+}
+
+describe('registering', () => {
+  it('asks a person which server, shows what to copy there, and takes what it gave', async () => {
+    const asked: RegisterRequest[] = []
+    const secret = canary('clientsecret')
+    const { stdout, stderr, exit } = await play(['register', 'any'], {
+      desk: deskFor(asked),
+      prompts: answering(['https://login.test', 'mine'], secret),
+    })
+    expect(asked).toEqual([
+      { provider: 'any', clientId: 'mine', clientSecret: secret, vars: { issuer: 'https://login.test' } },
+    ])
+    expect(stderr).toContain('a client of your own, made in about 5 minutes:\n')
+    expect(stderr).toContain('redirect   http://127.0.0.1:17771/callback/any/login.test\n')
+    expect(stdout).toBe('registered a client at any\n')
+    expect(stderr).not.toContain(secret)
+    expect(exit).toBe(0)
+  })
+
+  it('takes a secret from standard input alone, and none where there is none', async () => {
+    const asked: RegisterRequest[] = []
+    const words = ['register', 'any', '--client-id', 'mine', '--var', 'issuer=login.test']
+    const desk = deskFor(asked)
+    const stdin = ` ${canary('clientsecret')}\n`
+    await play([...words, '--secret-stdin'], { desk, stdin })
+    await play(words, { desk })
+    const request = { provider: 'any', clientId: 'mine', vars: { issuer: 'login.test' } }
+    expect(asked).toEqual([{ ...request, clientSecret: stdin.trim() }, request])
+  })
+
+  it('says so when nothing came on standard input', async () => {
+    const words = ['register', 'any', '--client-id', 'mine', '--secret-stdin']
+    const { stderr, exit } = await play(words, { desk: deskFor(), stdin: '\n' })
+    expect(stderr).toContain('! usage: nothing came on standard input')
+    expect(exit).toBe(2)
+  })
+})
+
+describe('connecting without a name', () => {
+  it('offers what needs nothing as it is, and says what the rest needs', async () => {
+    let offered: readonly string[] = []
+    const prompts = {
+      choice: async ({ choices }: { readonly choices: readonly string[] }) => {
+        offered = choices
+        throw new ValetkeyError('cancelled', 'cancelled')
+      },
+    }
+    await play(['connect'], { desk: deskFor(), prompts })
+    expect(offered.slice(1)).toEqual(['openai', 'any (needs a client of your own, 5 min)'])
+  })
+})
