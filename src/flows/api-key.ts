@@ -3,7 +3,6 @@ import { ValetkeyError } from '#client'
 import type { Credential, Profile } from '../model/credential.ts'
 import type { Flow, FlowContext, FlowTurn, RevokedPiece } from '../model/flow.ts'
 import type { Destination } from '../model/provider.ts'
-import { Secret } from '../model/secret.ts'
 import { wear } from '../protocol/presentation.ts'
 import { blankless, confirmed, filled } from './filled.ts'
 import {
@@ -19,6 +18,7 @@ import {
   whySchema,
 } from './key-fields.ts'
 import { liveCheck } from './live-check.ts'
+import { recall, remember } from './memory.ts'
 
 const memorySchema = z.strictObject({
   values: z.record(z.string(), z.string()),
@@ -49,7 +49,7 @@ export const apiKeyFlow: Flow = {
   },
 
   async next(context, memory, answer) {
-    const held = recall(memory)
+    const held = recall(memorySchema, memory)
     if (answer === undefined) return ask(context, held)
     const given = filled(openQuestions(context, held), answer)
     const { [KEEP]: _, ...fresh } = Object.fromEntries(given)
@@ -113,7 +113,7 @@ function ask(context: FlowContext, held: Memory): FlowTurn {
       ...held.why,
       ...(at === undefined ? {} : { at: new URL(at) }),
     },
-    memory: new Secret(JSON.stringify(held)),
+    memory: remember(held),
   }
 }
 
@@ -137,20 +137,4 @@ function isWearable({ provider, signIn }: FlowContext, credential: Credential): 
 
 function without(some: Values, values: Values): Values {
   return Object.fromEntries(Object.entries(values).filter(([name]) => !Object.hasOwn(some, name)))
-}
-
-function recall(memory: Secret): Memory {
-  const found = memorySchema.safeParse(parsed(memory.reveal()))
-  if (found.success) return found.data
-  throw new ValetkeyError('flow-failed', 'the memory of this sign-in cannot be read', {
-    hint: 'begin it again',
-  })
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

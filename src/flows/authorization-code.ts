@@ -5,12 +5,13 @@ import type { FlowAnswer } from '../model/words.ts'
 import { readCallback } from '../protocol/callback.ts'
 import { endGrant } from './authorization-end.ts'
 import { exchange } from './authorization-exchange.ts'
-import { type Asking, recall, remember, type Visiting } from './authorization-memory.ts'
+import { type Asking, memorySchema, type Visiting } from './authorization-memory.ts'
 import { renew } from './authorization-renewal.ts'
 import { prepare } from './authorization-request.ts'
 import { type Found, knownValues } from './authorization-server.ts'
 import { filled } from './filled.ts'
 import { openQuestions } from './key-fields.ts'
+import { recall, remember } from './memory.ts'
 
 /**
  * The person's browser is sent to the provider and comes back with a code, which is redeemed for
@@ -26,7 +27,7 @@ export function authorizationCodeFlow(found: Found = { servers: new Map(), keys:
     begin: (context) => setOut(context, { stage: 'asking', values: knownValues(context) }, found),
 
     async next(context, memory, answer) {
-      const held = recall(memory)
+      const held = recall(memorySchema, memory)
       if (answer === undefined) return held.stage === 'asking' ? ask(context, held) : send(held)
       return held.stage === 'asking'
         ? goOn(context, held, answer, found)

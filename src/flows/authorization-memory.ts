@@ -1,6 +1,4 @@
 import { z } from 'zod'
-import { ValetkeyError } from '#client'
-import { Secret } from '../model/secret.ts'
 import { serverSchema } from '../protocol/server.ts'
 import { whySchema } from './key-fields.ts'
 
@@ -30,27 +28,7 @@ const visitingSchema = z.strictObject({
   vars: values,
 })
 
-const memorySchema = z.discriminatedUnion('stage', [askingSchema, visitingSchema])
+export const memorySchema = z.discriminatedUnion('stage', [askingSchema, visitingSchema])
 
 export type Asking = z.infer<typeof askingSchema>
 export type Visiting = z.infer<typeof visitingSchema>
-
-export function remember(held: Asking | Visiting): Secret {
-  return new Secret(JSON.stringify(held))
-}
-
-export function recall(memory: Secret): Asking | Visiting {
-  const found = memorySchema.safeParse(parsed(memory.reveal()))
-  if (found.success) return found.data
-  throw new ValetkeyError('flow-failed', 'the memory of this sign-in cannot be read', {
-    hint: 'begin it again',
-  })
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}

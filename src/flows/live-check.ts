@@ -4,6 +4,7 @@ import type { FlowContext } from '../model/flow.ts'
 import type { Destination, Verification } from '../model/provider.ts'
 import { wear } from '../protocol/presentation.ts'
 import type { Why } from './key-fields.ts'
+import { parsed } from './memory.ts'
 
 const CHECK_SECONDS = 20
 const MOST_BYTES = 1024 * 1024
@@ -63,14 +64,6 @@ async function textOf(answer: Response): Promise<string> {
     if (text.length > MOST_BYTES) throw new ValetkeyError('response-too-large', 'the answer is too large')
   }
   return text
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** RFC 6901, as far as a name or a number is looked for. */
