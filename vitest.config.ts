@@ -1,6 +1,9 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import type { Reporter } from 'vitest/node'
 
+/** The sizes of record take as long as they take. */
+const patience = process.env['VALETKEY_FULL'] === '1' ? 2 * 60 * 60_000 : 60_000
 const report = process.env['VALETKEY_TEST_REPORT']
 
 /** Writes down why a test was skipped where the report finds it. */
@@ -16,9 +19,11 @@ const reasons: Reporter = {
 export default defineConfig({
   test: {
     include: ['{src,client,test}/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: patience,
+    hookTimeout: 2 * patience,
     pool: 'forks',
+    // Most of them wait for real processes, so one core is no reason to go one after the other.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     reporters: report ? [reasons, 'default', ['json', { outputFile: report }]] : [reasons, 'default'],
   },
 })

@@ -5,8 +5,10 @@ import { join } from 'node:path'
 // what a run printed and left behind, in every spelling that a leak is likely to have.
 
 const MARK = 'CANARY'
-/** At least half of a canary. The word alone, as it stands in a source, is none. */
-const CANARY = /CANARY[a-zA-Z0-9]*[0-9a-f]{12}/
+/** Of a key that is itself spelled in hex. */
+const HEX_MARK = Buffer.from(MARK).toString('hex')
+/** Almost half of a canary. The word alone, as it stands in a source, is none. */
+const CANARY = /CANARY[a-zA-Z0-9]*[0-9a-f]{10}/
 const PIECE = 16 * 1024 * 1024
 /** No canary is longer than this in any spelling, so none is lost between two pieces. */
 const OVERLAP = 4096
@@ -20,28 +22,48 @@ const OVERLAP = 4096
 const SPELLINGS = [
   { name: 'raw', pattern: new RegExp(CANARY, 'g'), decode: (match) => match },
   { name: 'percent-encoded', pattern: percentPattern(), decode: fromPercent },
-  { name: 'hex', pattern: bytesPattern(16, '[\\s:,]*(?:0x)?'), decode: (match) => fromNumbers(match, 16) },
-  {
-    name: 'numbers',
-    pattern: bytesPattern(10, '[\\s,]+(?:"\\d+":\\s*)?'),
-    decode: (match) => fromNumbers(match, 10),
-  },
-  ...[0, 1, 2].map(base64At),
+  ...[MARK, HEX_MARK].flatMap((mark) => [
+    {
+      name: 'hex',
+      pattern: bytesPattern(mark, 16, '[\\s:,]*(?:0x)?'),
+      decode: (/** @type {string} */ match) => fromNumbers(match, 16),
+    },
+    {
+      name: 'numbers',
+      pattern: bytesPattern(mark, 10, '[\\s,]+(?:"\\d+":\\s*)?'),
+      decode: (/** @type {string} */ match) => fromNumbers(match, 10),
+    },
+    ...[0, 1, 2].map((before) => base64At(mark, before)),
+  ]),
 ]
 
 /**
  * Where canaries are in a text. Never what they are.
  *
  * @param {string} text
+ * @param {(name: string) => boolean} [isMeant] Whether a canary of this name is meant to be there.
  * @returns {Find[]}
  */
-export function findCanaries(text) {
+export function findCanaries(text, isMeant = () => false) {
   return SPELLINGS.flatMap(({ name, pattern, decode }) =>
     [...text.matchAll(pattern)]
-      .filter((match) => CANARY.test(decode(match[0])))
+      .filter((match) => isCanary(decode(match[0]), isMeant))
       .filter((match) => name === 'raw' || !match[0].includes(MARK))
       .map((match) => ({ spelling: name, line: lineOf(text, match.index) })),
   )
+}
+
+/**
+ * @param {string} text
+ * @param {(name: string) => boolean} isMeant
+ */
+function isCanary(text, isMeant) {
+  if (text.includes(HEX_MARK)) return isCanary(fromNumbers(text.slice(text.indexOf(HEX_MARK)), 16), isMeant)
+  const [, ...each] = text.split(MARK)
+  return each.some((rest) => {
+    const name = /^([a-zA-Z0-9]*?)[0-9a-f]{24}(?![0-9a-f])/.exec(rest)?.[1]
+    return CANARY.test(MARK + rest) && !(name !== undefined && isMeant(name))
+  })
 }
 
 /**
@@ -63,14 +85,32 @@ export function scanFile(path) {
  * Every file below a folder, save those in which a secret is meant to be.
  *
  * @param {string} folder
+ * @param {(path: string) => boolean} [isLookedAt]
  * @returns {{ scanned: number, finds: (Find & { path: string })[] }}
  */
-export function scanFolder(folder) {
+export function scanFolder(folder, isLookedAt = () => true) {
   const paths = readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && !entry.name.includes('.expected-secret'))
     .map((entry) => join(entry.parentPath, entry.name))
-  const finds = paths.flatMap((path) => scanFile(path).map((find) => ({ ...find, path })))
+    .filter(isLookedAt)
+  const finds = paths.flatMap((path) => unlessGone(() => scanFile(path)).map((find) => ({ ...find, path })))
   return { scanned: paths.length, finds }
+}
+
+/**
+ * What ends while it is looked at is not there any more.
+ *
+ * @template T
+ * @param {() => T[]} look
+ * @returns {T[]}
+ */
+function unlessGone(look) {
+  try {
+    return look()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  }
 }
 
 /** @param {string} path */
@@ -115,11 +155,12 @@ function fromPercent(match) {
 /**
  * The mark as numbers, as they stand in a hex dump or in a printed buffer, and whatever follows.
  *
+ * @param {string} mark
  * @param {10 | 16} base
  * @param {string} between
  */
-function bytesPattern(base, between) {
-  const numbers = [...MARK].map((letter) => letter.charCodeAt(0).toString(base))
+function bytesPattern(mark, base, between) {
+  const numbers = [...mark].map((letter) => letter.charCodeAt(0).toString(base))
   const any = base === 16 ? '[0-9a-f]{2}' : '\\d{1,3}'
   return new RegExp(`${numbers.join(between)}(?:${between}${any})+`, 'gi')
 }
@@ -137,11 +178,12 @@ function fromNumbers(match, base) {
  * Base64 spells the mark in three ways, by how many bytes stand before it in its group of three.
  * Letters that depend on its neighbours too are left out of the pattern and filled in for decoding.
  *
+ * @param {string} mark
  * @param {number} before
  * @returns {Spelling}
  */
-function base64At(before) {
-  const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(MARK)])
+function base64At(mark, before) {
+  const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(mark)])
   const letters = bytes.toString('base64')
   const own = Math.ceil((before * 8) / 6)
   const known = letters.slice(own, Math.floor((bytes.length * 8) / 6))

@@ -1,15 +1,14 @@
-import { spawn } from 'node:child_process'
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { outsidePath, prepare, root } from './prepare.mjs'
 import { run } from './run.mjs'
+import { pageAt, start } from './running.mjs'
 
 /** @typedef {import('./test.mjs').Outcome} Outcome */
 
 /** For a keeper of credentials the number of packages is a security figure. */
 const MOST_PACKAGES = 20
 const MOST_MEGABYTES = 15
-const LONGEST = 120_000
 
 /**
  * Both packages as they would be published, built anew.
@@ -153,45 +152,14 @@ function strangersEnvironment(home) {
  * @returns {Promise<{ ok: boolean, output: string }>}
  */
 async function reachPage(file, cwd, env) {
-  const child = spawn('npx', ['--yes', file], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
+  const started = start('npx', ['--yes', file], { cwd, env })
   try {
-    const link = await new Promise((resolve, reject) => {
-      const read = (/** @type {Buffer} */ piece) => {
-        output += piece
-        const found = /http:\/\/127\.0\.0\.1:\d+\/\S*(?=\s)/.exec(output)
-        if (found) resolve(found[0])
-      }
-      child.stdout.on('data', read)
-      child.stderr.on('data', read)
-      child.on('error', reject)
-      child.on('close', (code) => reject(new Error(`it ended with ${code} and printed no link`)))
-      setTimeout(() => reject(new Error('it printed no link in time')), LONGEST).unref()
-    })
-    const answer = await fetch(link)
-    const type = answer.headers.get('content-type') ?? ''
-    const ok = answer.status === 200 && type.startsWith('text/html') && /<html/i.test(await answer.text())
-    return { ok, output: `${output}\n${new URL(link).origin} answered ${answer.status} ${type}` }
+    return await pageAt(await started.link)
   } catch (error) {
-    return { ok: false, output: `${output}\n${error instanceof Error ? error.message : error}` }
+    return { ok: false, output: `${started.output()}\n${error instanceof Error ? error.message : error}` }
   } finally {
-    await end(child)
+    await started.end()
   }
-}
-
-/**
- * The whole group of processes, first with a word and then without one.
- *
- * @param {import('node:child_process').ChildProcess} child
- */
-async function end(child) {
-  const { pid } = child
-  if (pid === undefined || child.exitCode !== null) return
-  const gone = new Promise((resolve) => child.on('close', resolve))
-  process.kill(-pid, 'SIGTERM')
-  const late = setTimeout(() => process.kill(-pid, 'SIGKILL'), 5000)
-  await gone
-  clearTimeout(late)
 }
 
 /**

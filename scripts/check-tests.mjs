@@ -1,6 +1,7 @@
-import { chmodSync, createWriteStream, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, createWriteStream, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { scanFile, scanFolder } from './canary-scan.mjs'
+import { canWatch, watchProcesses } from './canary-watch.mjs'
 import { root, toolsFirst } from './prepare.mjs'
 import { run } from './run.mjs'
 
@@ -10,6 +11,9 @@ import { run } from './run.mjs'
 const placesIn = (folder) => ({
   log: join(folder, 'tests.log'),
   report: join(folder, 'tests.json'),
+  figures: join(folder, 'figures.log'),
+  left: join(folder, 'left.jsonl'),
+  processes: join(folder, 'processes.json'),
   temporary: join(folder, 't'),
 })
 
@@ -20,8 +24,9 @@ const placesIn = (folder) => ({
  * @returns {Promise<Outcome>}
  */
 export async function tests(folder) {
-  const { log, report, temporary } = placesIn(folder)
+  const { log, report, figures, processes, temporary } = placesIn(folder)
   mkdirSync(temporary)
+  writeFileSync(figures, '')
   // Open to every user of the machine, as the folder it stands for: tests run as strangers too.
   chmodSync(folder, 0o711)
   chmodSync(temporary, 0o1777)
@@ -33,9 +38,21 @@ export async function tests(folder) {
     TMP: temporary,
     TEMP: temporary,
     VALETKEY_TEST_REPORT: report,
+    VALETKEY_FIGURES: figures,
+    VALETKEY_CANARY_KEEP: folder,
   }
-  const { ok } = await run('vitest', ['run', '--allowOnly=false'], { env, log: createWriteStream(log) })
-  return count(JSON.parse(readFileSync(report, 'utf8')), ok)
+  /** @type {ReturnType<typeof watchProcesses> | undefined} */
+  let watch
+  const { ok } = await run('vitest', ['run', '--allowOnly=false'], {
+    env,
+    log: createWriteStream(log),
+    begun: (pid) => {
+      if (canWatch) watch = watchProcesses(pid, temporary)
+    },
+  })
+  if (watch) writeFileSync(processes, JSON.stringify(watch.stop()))
+  const said = readFileSync(figures, 'utf8').split('\n').filter(Boolean).sort()
+  return { ...count(JSON.parse(readFileSync(report, 'utf8')), ok), figures: said }
 }
 
 /**
@@ -85,24 +102,65 @@ function failedAsAWhole({ status, assertionResults }) {
 }
 
 /**
- * Looks for the tests' secrets in what the tests printed and in what they left behind.
+ * Looks for the tests' secrets in what the tests printed, in what they left behind, in the folders that they
+ * removed, and in what their processes were started with.
  *
  * @param {string} folder
  * @returns {Promise<Outcome>}
  */
 export async function canaryScan(folder) {
-  const { log, temporary } = placesIn(folder)
+  const { log, figures, temporary } = placesIn(folder)
   if (statSync(log).size === 0) throw new Error('the tests printed nothing, so there is nothing to judge')
-  const printed = scanFile(log).map((find) => ({ ...find, path: log }))
-  const left = scanFolder(temporary)
-  const finds = [...printed, ...left.finds]
-  const places = finds
-    .slice(0, 20)
-    .map((find) => `${relative(folder, find.path)}:${find.line}: ${find.spelling}`)
+  const printed = [log, figures].flatMap((path) => scanFile(path).map((find) => ({ ...find, path })))
+  const kept = scanFolder(temporary)
+  const removed = removedIn(folder)
+  const started = startedIn(folder)
+  const finds = [
+    ...[...printed, ...kept.finds].map(
+      ({ path, line, spelling }) => `${relative(folder, path)}:${line}: ${spelling}`,
+    ),
+    ...removed.finds,
+    ...started.finds,
+  ]
   return {
     passed: finds.length === 0 ? 1 : 0,
     failed: finds.length === 0 ? 0 : 1,
-    says: `${finds.length} secrets in what was printed and in ${left.scanned} files left behind`,
-    output: places.map((place) => `a secret got away: ${place}`).join('\n'),
+    says:
+      `${finds.length} secrets in what was printed, in ${kept.scanned} files left behind and ` +
+      `${removed.scanned} of ${removed.folders} folders removed, and ${started.says}`,
+    output: finds
+      .slice(0, 20)
+      .map((find) => `a secret got away: ${find}`)
+      .join('\n'),
+    skipped: canWatch ? [] : ['canary scan of arguments and environments: only Linux shows them'],
+  }
+}
+
+/** @param {string} folder */
+function removedIn(folder) {
+  const lines = readFileSync(placesIn(folder).left, 'utf8').split('\n').filter(Boolean)
+  /** @type {ReturnType<typeof scanFolder>[]} */
+  const folders = lines.map((line) => JSON.parse(line))
+  return {
+    folders: folders.length,
+    scanned: folders.reduce((sum, { scanned }) => sum + scanned, 0),
+    finds: folders.flatMap(({ finds }) =>
+      finds.map(({ path, line, spelling }) => `a home that was removed, ${path}:${line}: ${spelling}`),
+    ),
+  }
+}
+
+/** @param {string} folder */
+function startedIn(folder) {
+  if (!canWatch) return { finds: [], says: 'not in arguments and environments, which only Linux shows' }
+  /** @type {import('./canary-watch.mjs').Watched} */
+  const { seen, unread, finds } = JSON.parse(readFileSync(placesIn(folder).processes, 'utf8'))
+  if (seen === 0) throw new Error('no process of the tests was seen, so there is nothing to judge')
+  const hidden = unread > 0 ? ` (${unread} of them show no environment)` : ''
+  return {
+    says: `in arguments and environment of ${seen} processes${hidden}, looked at on Linux only`,
+    finds: finds.map(
+      ({ channel, place, command, spelling }) => `${channel} of ${command}, ${place}: ${spelling}`,
+    ),
   }
 }

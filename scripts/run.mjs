@@ -7,12 +7,13 @@ import { root, toolsFirst } from './prepare.mjs'
  *
  * @param {string} command
  * @param {readonly string[]} words
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, log?: import('node:fs').WriteStream }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, log?: import('node:fs').WriteStream, begun?: (pid: number) => void }} [options]
  * With a `log`, everything is shown as it comes and written there as well.
  * @returns {Promise<{ ok: boolean, output: string }>}
  */
-export async function run(command, words, { cwd = root, env = toolsFirst(), log } = {}) {
+export async function run(command, words, { cwd = root, env = toolsFirst(), log, begun } = {}) {
   const child = spawn(command, words, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (child.pid !== undefined) begun?.(child.pid)
   /** @type {Buffer[]} */
   const printed = []
   const keep = (/** @type {Buffer} */ piece) => {

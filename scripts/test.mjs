@@ -9,7 +9,8 @@ import { run } from './run.mjs'
 /**
  * What a step found. `says` is for its line; `output` is shown when something failed.
  *
- * @typedef {{ passed: number, failed: number, says?: string, output?: string, skipped?: readonly string[] }} Outcome
+ * @typedef {{ passed: number, failed: number, says?: string, output?: string, skipped?: readonly string[],
+ *   figures?: readonly string[] }} Outcome
  * @typedef {{ name: string, check: (folder: string) => Promise<Outcome> }} Step
  */
 
@@ -29,6 +30,8 @@ const steps = [
 ]
 
 prepare()
+// The sizes of record, where they are asked for, and the hours that they may take.
+if (process.argv.includes('full')) process.env['VALETKEY_FULL'] = '1'
 const folder = mkdtempSync(join(tmpdir(), 'vk-'))
 try {
   /** @type {string[]} */
@@ -76,6 +79,7 @@ function close(lines, outcomes) {
   console.log(['', ...lines].join('\n'))
   for (const skipped of outcomes.flatMap((outcome) => outcome.skipped ?? []))
     console.log(`skipped  ${skipped}`)
+  for (const figure of outcomes.flatMap((outcome) => outcome.figures ?? [])) console.log(figure)
   const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, 0)
   console.log(`${outcomes.reduce((sum, outcome) => sum + outcome.passed, 0)} passed, ${failed} failed`)
   process.exitCode = failed > 0 ? 1 : 0

@@ -12,6 +12,11 @@ export interface OpenOptions {
   readonly home?: string
   /** Stand back to a lesser caller, such as `app:reports`: what is not bound to it is not there. */
   readonly as?: string
+  /**
+   * Told a line now and then while this process holds the vault: where the record stands, for whoever
+   * keeps it elsewhere, and that the disk gives trouble. Nothing secret is among it.
+   */
+  readonly log?: (line: string) => void
 }
 
 const LISTEN_AGAIN_MS = 1000
@@ -30,11 +35,11 @@ export interface Valetkey extends Desk {
  * Opens the vault of whoever runs this. The first process holds it and listens on the socket, every
  * later one becomes its client; when the holder goes away, the next call takes its place.
  */
-export async function openValetkey({ app, home, as }: OpenOptions = {}): Promise<Valetkey> {
+export async function openValetkey({ app, home, as, log }: OpenOptions = {}): Promise<Valetkey> {
   const where = { app, home, env: process.env }
   const ways: Way[] = []
   const find = async () => {
-    const way = await holdOrJoin(where)
+    const way = await holdOrJoin(where, log)
     ways.push(way)
     return way
   }

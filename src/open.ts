@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type KeySourceKind, ValetkeyError } from '#client'
-import { openBroker } from './broker/broker.ts'
+import { openBroker, type RunningBroker } from './broker/broker.ts'
+import type { Timer } from './broker/schedule/schedule.ts'
 import type { PageCallbacks } from './doors/http/page-callbacks.ts'
 import { apiKeyFlow } from './flows/api-key.ts'
 import { authorizationCodeFlow } from './flows/authorization-code.ts'
@@ -9,7 +10,6 @@ import { type Config, readConfig } from './machine/config.ts'
 import { fileAnchor, readFolder } from './machine/files.ts'
 import { privateFolder } from './machine/folders.ts'
 import type { Paths } from './machine/paths.ts'
-import type { Broker } from './model/broker.ts'
 import type { Callbacks } from './model/callbacks.ts'
 import type { Flow } from './model/flow.ts'
 import { Secret } from './model/secret.ts'
@@ -27,7 +27,7 @@ import { VERSION } from './version.ts'
 import { type Where, wherePaths } from './where.ts'
 
 export interface House {
-  readonly broker: Broker
+  readonly broker: RunningBroker
   /** Where the vault lies, for people. */
   readonly place: string
   readonly paths: Paths
@@ -47,13 +47,20 @@ export interface Handed {
   readonly storage?: Storage | undefined
   /** How long a provider may take, where that is not as long as usual. */
   readonly limits?: Pick<NetworkOptions, 'connectSeconds' | 'answerSeconds'> | undefined
+  /** Takes a line for the operator now and then: where the record stands, and that the disk gives trouble. */
+  readonly log?: ((line: string) => void) | undefined
   readonly now: () => Date
+  /** Milliseconds that only go forward. */
+  readonly monotonic: () => number
+  /** By what the schedule sleeps, where that is not the usual one. */
+  readonly timer?: Timer | undefined
   readonly newId: () => string
 }
 
 const USUAL: Handed = {
   flows: [apiKeyFlow, authorizationCodeFlow()],
   now: () => new Date(),
+  monotonic: () => performance.now(),
   newId: () => randomUUID(),
 }
 
@@ -62,7 +69,7 @@ const USUAL: Handed = {
  * room is handed what it needs. Throws `held` when another process already holds the vault.
  */
 export async function openHouse(where: Where, handed: Partial<Handed> = {}): Promise<House> {
-  const { flows, practice, page, limits, storage: open, ...clock } = { ...USUAL, ...handed }
+  const { flows, practice, page, limits, storage: open, log, ...clock } = { ...USUAL, ...handed }
   const paths = wherePaths(where)
   for (const folder of [paths.config, paths.state, paths.run]) await privateFolder(folder)
   const config = await readConfig(paths.configFile)
@@ -107,6 +114,7 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
       home: place,
       socket: paths.socket,
       version: VERSION,
+      log,
       ...clock,
     })
     return { broker, place, paths, config, keySource: keeper.source }

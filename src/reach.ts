@@ -27,13 +27,13 @@ export async function running(where: Where): Promise<Way | undefined> {
 }
 
 /** The running broker, or this process as the broker: whichever comes first. */
-export async function holdOrJoin(where: Where): Promise<Way> {
+export async function holdOrJoin(where: Where, log?: (line: string) => void): Promise<Way> {
   for (const end = Date.now() + PATIENCE_MS; ; await pause(50)) {
     const there = await running(where)
     if (there !== undefined) return there
     try {
       const { serve } = await import('./serve.ts')
-      return own(await serve(where))
+      return own(await serve(where, { log }))
     } catch (error) {
       if (!(error instanceof ValetkeyError && error.code === 'held') || Date.now() > end) throw error
     }
@@ -41,13 +41,22 @@ export async function holdOrJoin(where: Where): Promise<Way> {
 }
 
 function own(serving: Serving): Way {
-  const caller = { id: THE_PERSON, owner: THE_PERSON, proof: { door: 'library', pid: process.pid } } as const
+  // It is this very process, and so the kernel's word for it.
+  const uid = process.getuid?.()
+  const proof = { door: 'library', pid: process.pid, ...(uid !== undefined && { uid }) }
+  const caller = { id: THE_PERSON, owner: THE_PERSON, proof }
   return { serving, fetch: (url, init) => serving.ask(new Request(url, init), caller) }
 }
 
+/** Several brokers may die one after the other over one request; then something else is wrong. */
+const BROKERS_OUTLIVED = 5
+/** What may be asked twice as well as once. A lending that died with its broker was never handed out. */
+const REPEATABLE = /^\/api\/(lend|accounts\/[^/]+\/refresh)$/
+
 /**
  * A fetch that outlives the broker it speaks to: when nobody answers any more the way is looked for
- * again, once for all who noticed, and the request is sent there if none of it had left.
+ * again, once for all who noticed, and the request is sent there, if none of it had left or it does not
+ * matter that it did.
  */
 export function enduring(find: () => Promise<Way>): Fetch {
   let way: Promise<Way> | undefined
@@ -57,19 +66,34 @@ export function enduring(find: () => Promise<Way>): Fetch {
     return way
   }
 
-  return async (url, init) => {
+  async function attempt(url: string | URL, init: RequestInit | undefined, left: number): Promise<Response> {
     let tried = way ?? instead()
     const { fetch } = await tried.catch(() => {
       tried = instead(tried)
       return tried
     })
     try {
-      return await fetch(url, init)
+      return await whole(await fetch(url, init), url)
     } catch (error) {
-      if (!nobodyThere(error)) throw error
-      return (await instead(tried)).fetch(url, init)
+      const again = left > 0 && !init?.signal?.aborted && (nobodyThere(error) || isRepeatable(url, init))
+      if (!again) throw error
+      instead(tried)
+      return attempt(url, init, left - 1)
     }
   }
+
+  return (url, init) => attempt(url, init, BROKERS_OUTLIVED)
+}
+
+function isRepeatable(url: string | URL, init: RequestInit = {}): boolean {
+  const { method = 'GET' } = init
+  return method === 'GET' || method === 'HEAD' || REPEATABLE.test(new URL(url).pathname)
+}
+
+/** What breaks off in the middle is noticed here, where it can still be asked for again. */
+async function whole(answer: Response, url: string | URL): Promise<Response> {
+  if (answer.body === null || !REPEATABLE.test(new URL(url).pathname)) return answer
+  return new Response(await answer.arrayBuffer(), answer)
 }
 
 export function deskOver(fetch: Fetch, as?: string): RemoteDesk {

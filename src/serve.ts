@@ -27,6 +27,8 @@ const STREAMS = /^\/(forward\/|api\/events$)/
 export interface ServeWith {
   readonly port?: number | undefined
   readonly practice?: Practice | undefined
+  /** Takes what the operator may want to keep; see `Handed`. */
+  readonly log?: ((line: string) => void) | undefined
 }
 
 /** Where the Connection Center's files lie: beside this file once built, in their own room in a clone. */
@@ -36,9 +38,9 @@ const PAGE = new URL(import.meta.url.endsWith('.ts') ? './doors/http/page/' : '.
  * Opens the house and hangs the doors: one HTTP door, for the owner's socket, for loopback and for
  * this process. Throws `held` when another process has the vault.
  */
-export async function serve(where: Where, { port, practice }: ServeWith = {}): Promise<Serving> {
+export async function serve(where: Where, { port, practice, log }: ServeWith = {}): Promise<Serving> {
   const callbacks = pageCallbacks(() => pageOrigin())
-  const house = await openHouse(where, { practice, page: callbacks })
+  const house = await openHouse(where, { practice, page: callbacks, log })
   const { broker, paths, config } = house
   const front = openFront({ now: () => new Date() })
   let page: Promise<Listening> | undefined

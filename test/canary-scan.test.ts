@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findCanaries, scanFile, scanFolder } from '../scripts/canary-scan.mjs'
-import { CANARY_MARK, canary } from '../src/testing/canary.ts'
+import { CANARY_MARK, canary, canaryBytes } from '../src/testing/canary.ts'
 
 const bytes = (text: string) => Buffer.from(text)
 const percent = (text: string) =>
@@ -32,6 +32,23 @@ describe('the canary scan', () => {
   it.each(Object.entries(spellings))('finds a secret: %s', (_, spell) => {
     const text = `nothing here\n${spell(canary('planted'))} and on\n`.replace('[\n', '[')
     expect(findCanaries(text)).toContainEqual(expect.objectContaining({ line: 2 }))
+  })
+
+  const ofHex = Object.entries(spellings).filter(([how]) => !how.startsWith('percent'))
+  it.each(ofHex)('finds a key that is itself spelled in hex: %s', (_, spell) => {
+    const text = `nothing here\n${spell(canaryBytes('', 16).toString('hex'))} and on\n`.replace('[\n', '[')
+    expect(findCanaries(text)).toContainEqual(expect.objectContaining({ line: 2 }))
+  })
+
+  it('passes by a secret that is meant to be there, by its name, and nothing beside it', () => {
+    const isMeant = (name: string) => name === 'meant'
+    const key = canaryBytes('meant', 35).toString('base64url')
+    expect(
+      findCanaries(`A=${canary('meant')} B=${bytes(canary('meant')).toString('base64')} ${key}`, isMeant),
+    ).toEqual([])
+    for (const name of ['meanta', 'mean', 'unmeant', ''])
+      expect(findCanaries(canary(name), isMeant)).not.toEqual([])
+    expect(findCanaries(`${canary('meant')}${canary('other')}`, isMeant)).not.toEqual([])
   })
 
   it('takes the mark alone for no secret', () => {

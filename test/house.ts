@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -7,11 +7,21 @@ import { type Caller, type CallerId, THE_PERSON } from '../src/model/caller.ts'
 import type { Desk, KeeperDesk } from '../src/model/words.ts'
 import { type Handed, type House, openHouse } from '../src/open.ts'
 import { wherePaths } from '../src/where.ts'
+import { leave } from './leave.ts'
 
 /** A clock that stands still until a test lets time pass. */
 export interface Clock {
   readonly now: () => Date
-  pass(time: { readonly seconds?: number; readonly minutes?: number; readonly hours?: number }): void
+  readonly monotonic: () => number
+  pass(time: Time): void
+  /** Somebody sets the clock; no time passes by that. */
+  jump(time: Time): void
+}
+
+interface Time {
+  readonly seconds?: number
+  readonly minutes?: number
+  readonly hours?: number
 }
 
 /** A whole house in a home of its own, in this very process. */
@@ -22,6 +32,8 @@ export interface TestHouse {
   readonly owner: Desk
   readonly keeper: KeeperDesk
   readonly broker: House['broker']
+  /** Has done at once all that is due. Nothing is done by itself: the clock stands still. */
+  tick(): Promise<void>
   as(id: CallerId): Desk
   keeperFor(id: CallerId): KeeperDesk
   /** Closes the house, does something with what lies on the disk, and opens it again. */
@@ -43,29 +55,45 @@ export interface HouseOptions {
   /** Providers of the owner's own. */
   readonly providers?: readonly { readonly id: string }[]
   readonly env?: NodeJS.ProcessEnv
+  /** By what the schedule is woken; by nothing, where it is left out. */
+  readonly timer?: Handed['timer']
   /** Instead of a file in its home. */
   readonly storage?: Handed['storage']
 }
 
 function clockAt(start: string | Date): Clock {
   let at = new Date(start).getTime()
+  let passed = 0
   return {
     now: () => new Date(at),
-    pass: ({ seconds = 0, minutes = 0, hours = 0 }) => {
-      at += ((hours * 60 + minutes) * 60 + seconds) * 1000
+    monotonic: () => passed,
+    pass(time) {
+      at += inMilliseconds(time)
+      passed += inMilliseconds(time)
+    },
+    jump(time) {
+      at += inMilliseconds(time)
     },
   }
 }
 
+const neverRings = () => () => {}
+
+function inMilliseconds({ seconds = 0, minutes = 0, hours = 0 }: Time): number {
+  return ((hours * 60 + minutes) * 60 + seconds) * 1000
+}
+
 function callerOf(id: CallerId): Caller {
-  return { id, owner: THE_PERSON, proof: { door: 'test' } }
+  return { id, owner: THE_PERSON, proof: { door: 'test', uid: process.getuid?.() ?? 0 } }
 }
 
 export async function openTestHouse(options: HouseOptions = {}): Promise<TestHouse> {
   const { origins = {}, flows, limits, practice, storage, providers = [] } = options
   const home = await makeHome(origins, providers)
   const clock = clockAt(options.start ?? '2027-03-01T12:00:00Z')
-  const handed = { now: clock.now, limits, practice, storage, ...(flows && { flows }) }
+  const { now, monotonic } = clock
+  const { timer = neverRings } = options
+  const handed = { now, monotonic, timer, limits, practice, storage, ...(flows && { flows }) }
   const open = (env: NodeJS.ProcessEnv = options.env ?? {}) => openHouse({ home, env }, handed)
   const { vaultFile } = wherePaths({ home, env: {} })
   let house = await open()
@@ -92,6 +120,7 @@ export async function openTestHouse(options: HouseOptions = {}): Promise<TestHou
     get keeper() {
       return house.broker.keeper(callerOf(THE_PERSON))
     },
+    tick: () => house.broker.tick(),
     as: (id) => house.broker.as(callerOf(id)),
     keeperFor: (id) => house.broker.keeper(callerOf(id)),
     meanwhile,
@@ -106,7 +135,7 @@ export async function openTestHouse(options: HouseOptions = {}): Promise<TestHou
       }),
     async close() {
       await house.broker.close()
-      await rm(home, { recursive: true, force: true, maxRetries: 5 })
+      await leave(home)
     },
   }
 }

@@ -2,12 +2,13 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chown, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { arch, platform, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { Client } from 'pg'
 import { openPostgres } from '../src/storage/postgres.ts'
 import { canary } from '../src/testing/canary.ts'
+import { freePort } from './free-port.ts'
+import { leave } from './leave.ts'
 
 // The server refuses to run as root, and needs no user of its own making: there is always this one.
 const NOBODY = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
@@ -59,7 +60,7 @@ export async function openServer(): Promise<PostgresServer> {
     await initialise(binaries, folder, password)
     return await running(binaries, folder, password)
   } catch (error) {
-    await rm(folder, { recursive: true, force: true })
+    await leave(folder)
     throw error
   }
 }
@@ -139,11 +140,23 @@ async function running({ postgres }: Binaries, folder: string, password: string)
       return copyOf(await pattern)
     },
     async close() {
-      await stop('SIGQUIT')
+      await stop(looked ? 'SIGINT' : 'SIGQUIT')
       letGo()
-      await rm(folder, { recursive: true, force: true })
+      await leave(folder, holdsOurs)
     },
   }
+}
+
+/** Whoever looks into the folder afterwards wants all of it in its files, and not in the log of what was to be written. */
+const looked = process.env['VALETKEY_CANARY_KEEP'] !== undefined
+
+/** Tables have numbers; those below this one are the server's own, the same in each of very many databases. */
+const FIRST_OF_OURS = 16_384
+
+function holdsOurs(path: string): boolean {
+  const [, table] = /\/data\/(?:base\/\d+|global)\/(\d+)?/.exec(path) ?? []
+  if (table !== undefined) return Number(table) >= FIRST_OF_OURS
+  return !/\/(?:native|data\/pg_wal)\//.test(path)
 }
 
 /** Ends the server and its folder when this process dies, however suddenly; gives what calls that off. */
@@ -228,14 +241,4 @@ async function link(native: string): Promise<void> {
     const path = join(native, relative('native', target))
     await symlink(relative(dirname(target), source), path).catch(() => undefined)
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port is free')
-  return address.port
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { socketFetch } from '../src/doors/socket/fetch.ts'
 import { BASE, deskOver, running } from '../src/reach.ts'
 import { wherePaths } from '../src/where.ts'
+import { leave } from './leave.ts'
 
 export const BIN = fileURLToPath(new URL('../bin/valetkey.mjs', import.meta.url))
 
@@ -88,7 +89,7 @@ export async function realHome(config: object = {}, more: NodeJS.ProcessEnv = {}
     const pid = await holder()
     if (pid !== undefined) await kill(pid)
     for (const child of started) if (child.exitCode === null) child.kill('SIGKILL')
-    await rm(home, { recursive: true, force: true, maxRetries: 5 })
+    await leave(home)
   }
 
   const own = (child: ChildProcess) => void started.push(child)
@@ -113,7 +114,7 @@ export async function kill(pid: number): Promise<void> {
 }
 
 /** Looks again and again until there is something to see. */
-export async function until<T>(look: () => T | Promise<T>, seconds = 20): Promise<NonNullable<T>> {
+export async function until<T>(look: () => T | Promise<T>, seconds = 40): Promise<NonNullable<T>> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(20)) {
     const seen = await look()
     if (seen !== undefined && seen !== null && seen !== false) return seen

@@ -52,6 +52,7 @@ export function renewingFlow(): { readonly flow: Flow; readonly upstream: Upstre
         if (!('done' in turn) || !('credential' in turn.done)) throw new Error('it is done at once')
         return { done: { ...turn.done, credential: issued(turn.done.credential, context) } }
       },
+      renews: ({ kept }) => kept['refreshToken'] !== undefined,
       async refresh(context, credential) {
         upstream.asked += 1
         const known = credential.kept['refreshToken']?.reveal() === upstream.kept

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { BIN, ended, type RealHome } from './real.ts'
+import { once } from 'node:events'
+import { BIN, type RealHome } from './real.ts'
 
 /** Why no terminal can be played here, if so. */
 export const noTerminal =
@@ -22,6 +23,8 @@ export function typeCommand(home: RealHome, args: readonly string[]): Typed {
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   home.own(child)
+  // Not its exit: what it said last may come after that.
+  const over = once(child, 'close').then(([code]) => code as number | null)
   let said = ''
   child.stdout.on('data', (chunk) => {
     said += chunk
@@ -29,7 +32,7 @@ export function typeCommand(home: RealHome, args: readonly string[]): Typed {
   return {
     said: () => said.replaceAll(MOVES, '').replaceAll('\r', ''),
     type: (text) => void child.stdin.write(`${text}\r`),
-    code: () => ended(child),
+    code: () => over,
   }
 }
 

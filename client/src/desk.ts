@@ -6,18 +6,23 @@ import type {
   AuditVerb,
   AuditVerdict,
   Binding,
+  CallerReceipt,
+  EndedLease,
   FlowAnswer,
   FlowSession,
   Hand,
+  Imported,
   KeySourceKind,
   Lease,
   Lent,
   May,
+  Pending,
   ProviderCard,
   Receipt,
   ReceiptLine,
   Registered,
   Registration,
+  Usage,
   ValetkeyEvent,
   VaultStatus,
 } from './words.ts'
@@ -35,11 +40,14 @@ export interface ConnectRequest<H extends Hand = AsJson> {
   readonly insist?: boolean
 }
 
-export interface LendRequest {
+export interface LendRequest<H extends Hand = AsJson> {
   readonly address: string
   /** How many seconds what is lent must still live. */
   readonly minValidity?: number
+  /** What it is for, in printable ASCII of at most 200 characters. */
   readonly purpose?: string
+  /** The token that was lent before, where the provider refused it: another one is lent, renewed if need be. */
+  readonly refused?: H['secret']
 }
 
 export interface BindRequest<H extends Hand = AsJson> {
@@ -74,6 +82,8 @@ export interface ForwardRequest {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: ReadableStream<Uint8Array> | Uint8Array | string | null
   readonly signal?: AbortSignal
+  /** What it is for, in printable ASCII of at most 200 characters. The provider does not hear of it. */
+  readonly purpose?: string
 }
 
 export interface ForwardAnswer {
@@ -87,6 +97,18 @@ export interface AuditQuery<H extends Hand = AsJson> {
   readonly caller?: string
   readonly since?: H['time']
   readonly limit?: number
+}
+
+export interface UsageQuery {
+  readonly address?: string
+  readonly caller?: string
+  /** How many days back, today included; 30 unless told. */
+  readonly days?: number
+}
+
+export interface LeaseQuery {
+  /** Those that ended within the last day, instead of those that live. */
+  readonly ended?: boolean
 }
 
 export interface EventQuery {
@@ -107,10 +129,18 @@ export interface Desk<H extends Hand = AsJson> {
   accounts(): Promise<readonly Account<H>[]>
   /** Renews the account's credential now, whatever life it has left. */
   refresh(address: string): Promise<Account<H>>
-  lend(request: LendRequest): Promise<Lent<H>>
-  reveal(request: LendRequest): Promise<Lent<H>>
+  lend(request: LendRequest<H>): Promise<Lent<H>>
+  reveal(request: LendRequest<H>): Promise<Lent<H>>
   forward(request: ForwardRequest): Promise<ForwardAnswer>
+  /** How many days old its secret may become; null for as old as may be. */
+  rotateEvery(address: string, days: number | null): Promise<Account<H>>
   revoke(address: string): Promise<Receipt<H>>
+  /** Ends all that a caller may use, at once. The accounts stay. */
+  revokeCaller(caller: string): Promise<CallerReceipt<H>>
+  /** Ends all of the owner's accounts. */
+  revokeAll(): Promise<readonly Receipt<H>[]>
+  /** What providers have still to be told. */
+  outbox(): Promise<readonly Pending<H>[]>
   bind(request: BindRequest<H>): Promise<Binding<H>>
   unbind(id: string): Promise<void>
   bindings(): Promise<readonly Binding<H>[]>
@@ -118,8 +148,11 @@ export interface Desk<H extends Hand = AsJson> {
   /** Says what became of the client at its provider. */
   unregister(id: string, request?: UnregisterRequest): Promise<ReceiptLine>
   registrations(): Promise<readonly Registration<H>[]>
-  leases(): Promise<readonly Lease<H>[]>
-  endLease(id: string): Promise<void>
+  leases(query?: LeaseQuery): Promise<readonly Lease<H>[]>
+  /** Cuts off what goes through Valetkey at once, and says what lives on all the same. */
+  endLease(id: string): Promise<EndedLease<H>>
+  /** How often which account was used, by whom, on which day; the latest day first. */
+  usage(query?: UsageQuery): Promise<readonly Usage[]>
   audit(query?: AuditQuery<H>): Promise<readonly AuditEntry<H>[]>
   events(query?: EventQuery): AsyncIterable<ValetkeyEvent<H>>
 }
@@ -130,17 +163,29 @@ export interface RekeyRequest<H extends Hand = AsJson> {
   readonly command?: string
 }
 
+export interface ImportOptions {
+  /** What is imported takes the place of what is connected here at the same address. */
+  readonly replace?: boolean
+}
+
 /** What only the keeper of the vault does. */
 export interface KeeperDesk<H extends Hand = AsJson> {
   status(): Promise<VaultStatus<H>>
   lock(): Promise<VaultStatus<H>>
   unlock(passphrase?: H['secret']): Promise<VaultStatus<H>>
   rekey(request: RekeyRequest<H>): Promise<VaultStatus<H>>
-  /** Destroys the owner's data key: everything of theirs is unreadable from then on. */
-  eraseOwner(owner: string): Promise<void>
+  /** Ends every account of everybody, or of one owner where one is named. */
+  revokeEverything(owner?: string): Promise<readonly Receipt<H>[]>
+  /**
+   * Ends their accounts, and destroys the owner's data key: everything of theirs is unreadable from then on,
+   * so what their providers could not be told by then stays alive there.
+   */
+  eraseOwner(owner: string): Promise<readonly Receipt<H>[]>
   acceptRestore(): Promise<VaultStatus<H>>
   /** The vault's accounts as one sealed document under a passphrase of its own. */
   export(passphrase: H['secret']): Promise<string>
+  /** All of the document is read, or nothing; then every account of it is judged by itself. */
+  import(document: string, passphrase: H['secret'], options?: ImportOptions): Promise<readonly Imported[]>
   verifyAudit(): Promise<AuditVerdict<H>>
   /** Forgets entries before a time; what remains still verifies. */
   pruneAudit(before: H['time']): Promise<AuditVerdict<H>>

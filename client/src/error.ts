@@ -28,6 +28,10 @@ export const ERRORS = {
   'invalid-token': { reaction: 'refresh', says: 'The provider no longer accepts this access.' },
   'refresh-failed': { reaction: 'reconnect', says: 'The access could not be renewed.' },
   'refresh-not-available': { reaction: 'reconnect', says: 'This access cannot be renewed.' },
+  'refused-by-policy': {
+    reaction: 'ask-the-person',
+    says: 'The rules of the provider stand against this at the moment.',
+  },
   'session-expired': { reaction: 'reconnect', says: 'The session at the provider has ended.' },
 
   // what the gate says
@@ -65,6 +69,7 @@ export const ERRORS = {
   },
   'connect-timeout': { reaction: 'try-again', says: 'The provider did not pick up in time.' },
   'answer-timeout': { reaction: 'try-again', says: 'The provider did not answer in time.' },
+  'answer-lost': { reaction: 'try-again', says: 'The answer of the provider was lost on the way.' },
   'server-error': { reaction: 'try-again', says: 'The provider has trouble of its own.' },
   'bad-answer': { reaction: 'try-again', says: 'The provider answered something that makes no sense.' },
   'response-too-large': { reaction: 'nothing', says: 'The answer was too large.' },
@@ -102,26 +107,36 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERRORS, text)
 }
 
+const REACTIONS: ReadonlySet<string> = new Set(Object.values(ERRORS).map(({ reaction }) => reaction))
+
+export function isReaction(text: string): text is Reaction {
+  return REACTIONS.has(text)
+}
+
 export interface ErrorMore {
   /** A command, or one sentence: what to do next. */
   readonly hint?: string
   readonly cause?: unknown
+  /** How many seconds to wait before it is worth another try, where that is known. */
+  readonly retryAfter?: number
+  /** For an error of a newer version, whose code is not known here. */
+  readonly reaction?: Reaction
 }
 
 /** The one error. `message` is for a log or a terminal; `forPeople` is a sentence for a page. */
 export class ValetkeyError extends Error {
   readonly code: ErrorCode
   readonly hint: string | undefined
+  readonly retryAfter: number | undefined
+  readonly reaction: Reaction
 
   constructor(code: ErrorCode, message: string, more: ErrorMore = {}) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause })
     this.name = 'ValetkeyError'
     this.code = code
     this.hint = more.hint
-  }
-
-  get reaction(): Reaction {
-    return ERRORS[this.code].reaction
+    this.retryAfter = more.retryAfter
+    this.reaction = more.reaction ?? ERRORS[code].reaction
   }
 
   get retryable(): boolean {

@@ -1,7 +1,11 @@
 import { parseAddress } from './address.ts'
 import type { ForwardAnswer, ForwardRequest } from './desk.ts'
 import { ValetkeyError } from './error.ts'
+import { readPurpose } from './purpose.ts'
 import { type Fetch, isRefusal, refusalOf, send, type Wire } from './wire.ts'
+
+/** Says what a request is for. It goes no further than the broker. */
+const PURPOSE_HEADER = 'valetkey-purpose'
 
 /** Where a door does a request on the caller's behalf: a path, or a whole URL at one of the provider's hosts. */
 export function gatewayPath(address: string, target: string): string {
@@ -9,6 +13,8 @@ export function gatewayPath(address: string, target: string): string {
   if (place === undefined) throw new ValetkeyError('not-connected', `no account has the address "${address}"`)
   const account = `/forward/${place.provider}/${place.bucket}`
   if (!/^[a-z][a-z0-9+.-]*:/i.test(target)) return account + absolute(target)
+  if (!URL.canParse(target))
+    throw new ValetkeyError('invalid-request', 'the address to forward to cannot be read')
   const { protocol, host, pathname, search } = new URL(target)
   if (protocol !== 'https:') {
     throw new ValetkeyError('host-not-allowed', `a credential goes to https addresses only, not to ${host}`)
@@ -23,7 +29,9 @@ function absolute(path: string): string {
 }
 
 export async function forwardBy(wire: Wire, request: ForwardRequest): Promise<ForwardAnswer> {
-  const { address, path, method, headers = {}, body = null, signal = null } = request
+  const { address, path, method, body = null, signal = null } = request
+  const purpose = readPurpose(request.purpose)
+  const headers = { ...request.headers, ...(purpose !== null && { [PURPOSE_HEADER]: purpose }) }
   const init = { method, headers, body: body as NonNullable<RequestInit['body']> | null, signal }
   const response = await send(wire, gatewayPath(address, path), streaming(init))
   if (isRefusal(response)) throw await refusalOf(response)

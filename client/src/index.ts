@@ -1,5 +1,6 @@
 export * from './address.ts'
 export type * from './desk.ts'
 export * from './error.ts'
+export * from './purpose.ts'
 export * from './remote-desk.ts'
 export type * from './words.ts'

@@ -49,6 +49,27 @@ describe('a desk elsewhere', () => {
     await expect(desk.accounts()).rejects.toMatchObject({ code, message })
   })
 
+  it('reads back what to do about it, and when', async () => {
+    const known = answering(
+      { code: 'rate-limited', detail: 'x', reaction: 'nothing', hint: 'wait', retryAfter: 7 },
+      429,
+    )
+    await expect(known.desk.accounts()).rejects.toMatchObject({
+      code: 'rate-limited',
+      reaction: 'try-again',
+      hint: 'wait',
+      retryAfter: 7,
+    })
+    const newer = answering({ code: 'brand-new', detail: 'x', reaction: 'reconnect', retryAfter: -1 }, 409)
+    await expect(newer.desk.accounts()).rejects.toMatchObject({
+      code: 'internal-error',
+      reaction: 'reconnect',
+      retryAfter: undefined,
+    })
+    const strange = answering({ code: 'brand-new', detail: 'x', reaction: 'explode' }, 409)
+    await expect(strange.desk.accounts()).rejects.toMatchObject({ reaction: 'nothing' })
+  })
+
   it('says that the broker is gone when nobody answers, and passes on that the caller stopped', async () => {
     const fetch = () => Promise.reject(new TypeError('fetch failed'))
     const { desk } = remoteDesk({ base: 'http://door', fetch })
@@ -76,6 +97,13 @@ describe('the way through the gateway', () => {
     'has no room for %s',
     (target) => {
       expect(() => gatewayPath('openai', target)).toThrow('https')
+    },
+  )
+
+  it.each(['https://', 'https://[::', 'https://user@', 'https://a b/'])(
+    'cannot be read out of %s',
+    (target) => {
+      expect(() => gatewayPath('openai', target)).toThrow(ValetkeyError)
     },
   )
 

@@ -40,15 +40,20 @@ function deskBy(wire: Wire): Desk {
     lend: (request) => post(['lend'], request),
     reveal: (request) => post(['reveal'], request),
     forward: (request) => forwardBy(wire, request),
+    rotateEvery: (address, days) => post(['accounts', address, 'rotate-every'], { days }),
     revoke: (address) => remove(['accounts', address]),
+    revokeCaller: (caller) => post(['revoke-caller'], { caller }),
+    revokeAll: () => post(['revoke-all']),
+    outbox: () => get(['outbox']),
     bind: (request) => post(['bindings'], request),
     unbind: (id) => remove(['bindings', id]),
     bindings: () => get(['bindings']),
     register: (request) => post(['registrations'], request),
     unregister: (id, { insist } = {}) => remove(['registrations', id], insist ? { insist: 'true' } : {}),
     registrations: () => get(['registrations']),
-    leases: () => get(['leases']),
+    leases: ({ ended } = {}) => get(['leases'], ended ? { ended: 'true' } : {}),
     endLease: (id) => remove(['leases', id]),
+    usage: (query) => get(['usage'], { ...query }),
     audit: (query) => get(['audit'], { ...query }),
     events: (query) => eventsBy(wire, query),
   }
@@ -61,11 +66,15 @@ function keeperBy(wire: Wire): KeeperDesk {
     lock: () => post(['vault', 'lock']),
     unlock: (passphrase) => post(['vault', 'unlock'], { passphrase }),
     rekey: (request) => post(['vault', 'rekey'], request),
+    revokeEverything: (owner) =>
+      owner === undefined ? post(['vault', 'revoke-everything']) : post(['vault', 'revoke-owner'], { owner }),
     eraseOwner: (owner) => post(['vault', 'erase-owner'], { owner }),
     acceptRestore: () => post(['vault', 'accept-restore']),
     export: async (passphrase) => {
       return (await post<{ document: string }>(['vault', 'export'], { passphrase })).document
     },
+    import: (document, passphrase, options) =>
+      post(['vault', 'import'], { document, passphrase, ...options }),
     verifyAudit: () => post(['audit', 'verify']),
     pruneAudit: (before) => post(['audit', 'prune'], { before }),
   }

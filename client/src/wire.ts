@@ -1,4 +1,4 @@
-import { type ErrorCode, isErrorCode, ValetkeyError } from './error.ts'
+import { type ErrorMore, isErrorCode, isReaction, ValetkeyError } from './error.ts'
 
 /** As much of `fetch` as is needed here. */
 export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
@@ -73,12 +73,26 @@ export async function refusalOf(response: Response): Promise<ValetkeyError> {
   return errorOf(await response.json().catch(() => undefined))
 }
 
-/** A problem document as the error it once was. One that this version does not know is a mistake inside. */
+/**
+ * A problem document as the error it once was. One that this version does not know is a mistake inside,
+ * with the reaction that the document names.
+ */
 export function errorOf(problem: unknown): ValetkeyError {
-  const { code, detail, hint } = (problem ?? {}) as Partial<Record<string, unknown>>
+  const told = (problem ?? {}) as Partial<Record<string, unknown>>
+  const { code, detail } = told
   if (typeof code !== 'string' || typeof detail !== 'string') return noSense()
-  const known: ErrorCode = isErrorCode(code) ? code : 'internal-error'
-  return new ValetkeyError(known, detail, typeof hint === 'string' ? { hint } : {})
+  const more = moreOf(told)
+  if (isErrorCode(code)) return new ValetkeyError(code, detail, more)
+  const { reaction } = told
+  const known = typeof reaction === 'string' && isReaction(reaction) ? { reaction } : {}
+  return new ValetkeyError('internal-error', detail, { ...more, ...known })
+}
+
+function moreOf({ hint, retryAfter }: Partial<Record<string, unknown>>): ErrorMore {
+  return {
+    ...(typeof hint === 'string' ? { hint } : {}),
+    ...(typeof retryAfter === 'number' && retryAfter >= 0 ? { retryAfter } : {}),
+  }
 }
 
 function noSense(): ValetkeyError {

@@ -1,3 +1,5 @@
+import type { Reaction } from './error.ts'
+
 /**
  * The words of Valetkey, each declared once. They are written in one of two hands: as JSON, for
  * whoever speaks to a door; and, inside the house, with `Date`, `URL` and `Secret` in the places
@@ -18,8 +20,8 @@ export interface AsJson extends Hand {
 /** What an account's standing with its provider is. */
 export type AccountStatus = 'connected' | 'needs-reauth' | 'failing' | 'revoked'
 
-/** `expiring`: the grant itself will die at a known time. */
-export type AccountWarning = 'expiring' | 'missing-scopes'
+/** `expiring`: the grant itself will die at a known time. `rotation-due`: it is as old as its owner lets it become. */
+export type AccountWarning = 'expiring' | 'missing-scopes' | 'rotation-due'
 
 /** An owner's standing with one provider, as it is shown: never a credential. */
 export interface Account<H extends Hand = AsJson> {
@@ -38,6 +40,10 @@ export interface Account<H extends Hand = AsJson> {
   readonly forwardOnly: boolean
   readonly connectedAt: H['time']
   readonly tokenExpiresAt: H['time'] | null
+  /** When the grant itself is over and it has to be connected again; null where that is not known. */
+  readonly diesAt: H['time'] | null
+  /** When another secret shall take the place of this one; null where its owner has not said so. */
+  readonly rotateAt: H['time'] | null
   readonly lastUsedAt: H['time'] | null
 }
 
@@ -84,6 +90,8 @@ export interface Failure {
   readonly code: string
   readonly detail: string
   readonly hint: string | null
+  /** What is to be done about it. */
+  readonly reaction: Reaction
 }
 
 export type FlowSessionState = 'asking' | 'done' | 'failed' | 'cancelled' | 'interrupted'
@@ -138,7 +146,30 @@ export interface Lease<H extends Hand = AsJson> {
   readonly until: H['time'] | null
   readonly endsBy: LeaseEnd
   readonly endedAt: H['time'] | null
+  readonly lastUsedAt: H['time']
   readonly count: number
+  /** What its caller said that it is for. */
+  readonly purpose: string | null
+  /** What may be done with what was lent, or by the requests that are forwarded. */
+  readonly scopes: readonly string[]
+}
+
+/** What came of ending a lease: what was cut off, and what lives on all the same. */
+export interface EndedLease<H extends Hand = AsJson> {
+  readonly lease: Lease<H>
+  readonly lines: readonly ReceiptLine[]
+}
+
+/** How often a caller made use of an account on one day. */
+export interface Usage {
+  readonly accountId: string
+  readonly address: string
+  readonly caller: string
+  /** `2026-11-20`, by UTC. */
+  readonly day: string
+  readonly lends: number
+  readonly forwards: number
+  readonly reveals: number
 }
 
 /** What is handed out with a lease. `fields` has more than one entry where a credential has. */
@@ -151,11 +182,22 @@ export interface Lent<H extends Hand = AsJson> {
   readonly scopes: readonly string[]
 }
 
+/** `queued`: the provider could not be asked yet, and is asked again until it is done. */
+export type Fate = 'died' | 'queued' | 'alive'
+
 /** What became of one piece of a revoked credential. */
 export interface ReceiptLine {
   readonly what: string
-  readonly died: boolean
+  readonly state: Fate
   readonly how: string
+}
+
+/** What was handed out already, and may be used until it dies by itself. */
+export interface LivesOn<H extends Hand = AsJson> {
+  readonly address: string
+  readonly caller: string
+  /** Null for what never dies by itself. */
+  readonly until: H['time'] | null
 }
 
 /** What a revocation did: which pieces died, and which could not. */
@@ -164,8 +206,33 @@ export interface Receipt<H extends Hand = AsJson> {
   readonly address: string
   readonly at: H['time']
   readonly lines: readonly ReceiptLine[]
+  /** Nothing, where the provider has ended all of it. */
+  readonly livesOn: readonly LivesOn<H>[]
   readonly leasesEnded: number
   readonly bindingsEnded: number
+}
+
+/** What a caller lost: all that it could use. */
+export interface CallerReceipt<H extends Hand = AsJson> {
+  readonly caller: string
+  readonly at: H['time']
+  readonly livesOn: readonly LivesOn<H>[]
+  readonly leasesEnded: number
+  readonly bindingsEnded: number
+}
+
+/** What a provider has still to be told: that something which was issued here shall be ended there. */
+export interface Pending<H extends Hand = AsJson> {
+  readonly id: string
+  readonly accountId: string
+  readonly address: string
+  readonly since: H['time']
+  readonly tries: number
+  readonly nextTryAt: H['time']
+  /** Then it is given up. */
+  readonly until: H['time']
+  /** Why it could not be told the last time, in words. */
+  readonly reason: string | null
 }
 
 /** What it takes to make a client of one's own at a provider. */
@@ -206,6 +273,7 @@ export type AuditVerb =
   | 'refresh'
   | 'rotate'
   | 'revoke'
+  | 'revoke-everything'
   | 'bind'
   | 'unbind'
   | 'register'
@@ -216,6 +284,7 @@ export type AuditVerb =
   | 'rekey'
   | 'erase-owner'
   | 'export'
+  | 'import'
   | 'accept-restore'
   | 'prune-audit'
   | 'read-audit'
@@ -268,7 +337,20 @@ export interface VaultStatus<H extends Hand = AsJson> {
   readonly accounts: number | null
 }
 
-/** An error as JSON, RFC 9457 with Valetkey's own `code` and `hint`. */
+/** `kept`: it is connected here already, and stays as it is. */
+export type ImportOutcome = 'imported' | 'replaced' | 'kept' | 'refused'
+
+/** What became of one account of an export. */
+export interface Imported {
+  readonly address: string
+  readonly outcome: ImportOutcome
+  /** Why it was kept or refused, or what else is to be known of it. */
+  readonly why: string | null
+  /** It is renewed by what is good in one place only: whoever else goes on with it ends it here. */
+  readonly renews: boolean
+}
+
+/** An error as JSON, RFC 9457 with Valetkey's own `code` and `hint`, and what a program does about it. */
 export interface Problem {
   readonly type: string
   readonly title: string
@@ -276,10 +358,13 @@ export interface Problem {
   readonly detail: string
   readonly code: string
   readonly hint?: string
+  readonly reaction: Reaction
   readonly retryable: boolean
+  /** Seconds to wait first, where that is known. */
+  readonly retryAfter?: number
 }
 
-export type EventName = 'connected' | 'needs-reauth' | 'expiring' | 'revoked' | 'failing'
+export type EventName = 'connected' | 'needs-reauth' | 'expiring' | 'rotation-due' | 'revoked' | 'failing'
 
 /** A change of an account's state. */
 export interface ValetkeyEvent<H extends Hand = AsJson> {
@@ -317,6 +402,8 @@ export interface Registration<H extends Hand = AsJson> {
   readonly clientId: string
   readonly how: 'none' | 'metadata-document' | 'dynamic' | 'shipped' | 'yours'
   readonly createdAt: H['time']
+  /** Why the provider does not accept it any more: none of its accounts can be renewed until it is made anew. */
+  readonly trouble: string | null
 }
 
 /** A registration that was just made. */

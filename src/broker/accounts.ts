@@ -1,11 +1,16 @@
-import { type Address, formatAddress, parseAddress, ValetkeyError } from '#client'
-import type { OwnerId } from '../model/caller.ts'
+import { type AccountWarning, type Address, formatAddress, parseAddress, ValetkeyError } from '#client'
+import { INSTALLATION, type OwnerId } from '../model/caller.ts'
 import type { AccountRow, Rows } from '../model/storage.ts'
 import type { Account } from '../model/words.ts'
-import { isStanding, takeOutline } from './grants.ts'
+import { isStanding, type Outline, takeOutline } from './grants.ts'
 import { type Kit, unlessTampered } from './kit.ts'
+import { isExpiring } from './schedule/calendar.ts'
+import { isRotationDue } from './schedule/rotation-times.ts'
 
 export const ACCOUNT_ID = 'acct-'
+
+/** Of the standard; servers grant them under other names, or say nothing of them. */
+const SPELLED_OTHERWISE = ['openid', 'profile', 'email', 'address', 'phone', 'offline_access']
 
 /** Reads an address as it was typed: aliases are resolved, and what is no address is refused. */
 export function readAddress(kit: Kit, text: string): Address {
@@ -45,7 +50,7 @@ export async function showAccount(kit: Kit, owner: OwnerId, id: string): Promise
 export async function viewAccount(kit: Kit, rows: Rows, account: AccountRow): Promise<Account> {
   const gone = account.status === 'revoked'
   const outline = gone ? undefined : await unlessTampered(takeOutline(kit, rows, account))
-  const damaged = !gone && outline === undefined
+  const standing = gone ? account : await standingOf(rows, account, outline)
   return {
     id: account.id,
     providerId: account.provider,
@@ -55,14 +60,45 @@ export async function viewAccount(kit: Kit, rows: Rows, account: AccountRow): Pr
     bucket: account.bucket,
     subject: outline?.profile.subject ?? null,
     scopes: outline?.scopes ?? [],
-    status: damaged ? 'needs-reauth' : account.status,
-    reason: damaged ? 'its credential was changed outside Valetkey' : account.reason,
-    warnings: [],
+    status: standing.status,
+    reason: standing.reason,
+    warnings: outline === undefined ? [] : warningsOf(kit, account, outline.scopes),
     forwardOnly: outline === undefined ? account.standing === 1 : isStanding(outline),
     connectedAt: new Date(account.connectedAt),
     tokenExpiresAt: dateOrNull(account.expiresAt),
+    rotateAt: dateOrNull(account.rotateAt),
+    diesAt: dateOrNull(account.diesAt),
     lastUsedAt: dateOrNull(account.lastUsedAt),
   }
+}
+
+/** What its client is refused for is the trouble of every account of that client. */
+async function standingOf(
+  rows: Rows,
+  account: AccountRow,
+  outline: Outline | undefined,
+): Promise<Pick<Account, 'status' | 'reason'>> {
+  if (outline === undefined)
+    return { status: 'needs-reauth', reason: 'its credential was changed outside Valetkey' }
+  const { issuer } = outline.from
+  if (account.status !== 'connected' || issuer === null) return account
+  const client = await rows.get('registrations', { owner: INSTALLATION, issuer })
+  return client?.trouble ? { status: 'failing', reason: client.trouble } : account
+}
+
+function warningsOf(kit: Kit, account: AccountRow, granted: readonly string[]): readonly AccountWarning[] {
+  const warnings: AccountWarning[] = []
+  if (isExpiring(account, kit.now())) warnings.push('expiring')
+  if (lacksScopes(kit, account, granted)) warnings.push('missing-scopes')
+  if (isRotationDue(account, kit.now())) warnings.push('rotation-due')
+  return warnings
+}
+
+/** The provider gave less than the sign-in asks for. One that does not say what it gave, gave what was asked. */
+function lacksScopes(kit: Kit, { provider, flow }: AccountRow, granted: readonly string[]): boolean {
+  const signIn = kit.catalogue.find(provider)?.signIns.find((one) => one.flow === flow)
+  if (signIn === undefined || granted.length === 0) return false
+  return signIn.scopes.some((scope) => !SPELLED_OTHERWISE.includes(scope) && !granted.includes(scope))
 }
 
 export function addressOf(account: AccountRow): string {

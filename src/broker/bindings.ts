@@ -5,6 +5,7 @@ import { Secret } from '../model/secret.ts'
 import type { AccountRow, BindingRow, Rows } from '../model/storage.ts'
 import type { Binding, BindRequest } from '../model/words.ts'
 import { addressOf, dateOrNull } from './accounts.ts'
+import { isOver } from './forwarding/streams.ts'
 import { accountOf, behind, type Kit, unlessTampered } from './kit.ts'
 import { endLeases } from './leases.ts'
 
@@ -16,6 +17,8 @@ interface Terms {
   readonly asks: Asks
   readonly until: number | null
 }
+
+export type BindingTerms = Omit<Terms, 'accountId'>
 
 export async function bind(kit: Kit, caller: Caller, request: BindRequest): Promise<Binding> {
   const passage = await kit.gate.pass(caller, 'bind', { address: request.address, name: request.caller })
@@ -38,6 +41,8 @@ export async function unbind(kit: Kit, caller: Caller, id: string): Promise<void
       const { owner, accountId } = row
       await endLeases(kit, rows, { owner, accountId, caller: row.caller }, 'ended')
     })
+    const { owner, accountId, caller: borrower } = row
+    kit.streams.cut({ owner, accountId, caller: borrower }, isOver('the binding was ended'))
   })
 }
 
@@ -72,16 +77,27 @@ export async function bindingFor(
   })
 }
 
+/** Whether a caller stands at an account at this moment, as far as its rows say. */
+export async function isBound({ storage, now }: Kit, caller: Caller, accountId: string): Promise<boolean> {
+  const row = await storage.get('bindings', { owner: caller.owner, caller: caller.id, accountId })
+  return row !== undefined && (row.until === null || row.until > now().getTime())
+}
+
 /** Who may know of an account, besides its owner. */
 export async function callersBoundTo(kit: Kit, account: AccountRow): Promise<readonly string[]> {
+  return (await liveBindings(kit, account)).map(({ caller }) => caller)
+}
+
+/** What is live at an account; what was changed from outside allows nothing. */
+export async function liveBindings(kit: Kit, account: AccountRow): Promise<readonly Binding[]> {
   const { owner, id: accountId } = account
   return kit.storage.transaction('soon', async (rows) => {
-    const callers: string[] = []
-    for (const row of await rows.list('bindings', { owner, accountId })) {
+    const live: Binding[] = []
+    for (const row of await rows.list('bindings', { owner, accountId }, { orderBy: 'createdAt' })) {
       const binding = await unlessTampered(viewBinding(kit, rows, row, account))
-      if (binding !== undefined && isLive(binding, kit.now())) callers.push(binding.caller)
+      if (binding !== undefined && isLive(binding, kit.now())) live.push(binding)
     }
-    return callers
+    return live
   })
 }
 
@@ -89,7 +105,7 @@ function isLive({ until }: Binding, now: Date): boolean {
   return until === null || until > now
 }
 
-function readTerms(request: BindRequest, now: Date): Omit<Terms, 'accountId'> {
+function readTerms(request: BindRequest, now: Date): BindingTerms {
   const { caller, may, asks = 'never', until = null } = request
   if (!isCallerId(caller)) {
     throw new ValetkeyError('invalid-request', 'this is not a caller', {
@@ -104,35 +120,34 @@ function readTerms(request: BindRequest, now: Date): Omit<Terms, 'accountId'> {
   return { caller, may: [...new Set(may)], asks, until: until?.getTime() ?? null }
 }
 
+async function writeBinding(kit: Kit, account: AccountRow, terms: BindingTerms): Promise<Binding> {
+  return kit.storage.transaction('synced', (rows) => putBinding(kit, rows, account, terms))
+}
+
 /** One binding for a caller and an account: a new one takes the place of what was there. */
-async function writeBinding(
+export async function putBinding(
   kit: Kit,
+  rows: Rows,
   account: AccountRow,
-  terms: Omit<Terms, 'accountId'>,
+  terms: BindingTerms,
 ): Promise<Binding> {
   const { owner, id: accountId } = account
   const { caller, until } = terms
-  return kit.storage.transaction('synced', async (rows) => {
-    const old = await rows.get('bindings', { owner, caller, accountId })
-    const row: BindingRow = {
-      id: old?.id ?? `bind-${kit.newId()}`,
-      owner,
-      caller,
-      accountId,
-      generation: (old?.generation ?? 0) + 1,
-      createdAt: kit.now().getTime(),
-      until,
-    }
-    await rows.remove('bindings', { owner, id: row.id })
-    await rows.insert('bindings', [row])
-    await kit.vault.erase(rows, owner, row.id)
-    await kit.vault.put(
-      rows,
-      placeOf(row),
-      new Secret(JSON.stringify({ ...terms, accountId } satisfies Terms)),
-    )
-    return toBinding(row, terms, account)
-  })
+  const old = await rows.get('bindings', { owner, caller, accountId })
+  const row: BindingRow = {
+    id: old?.id ?? `bind-${kit.newId()}`,
+    owner,
+    caller,
+    accountId,
+    generation: (old?.generation ?? 0) + 1,
+    createdAt: kit.now().getTime(),
+    until,
+  }
+  await rows.remove('bindings', { owner, id: row.id })
+  await rows.insert('bindings', [row])
+  await kit.vault.erase(rows, owner, row.id)
+  await kit.vault.put(rows, placeOf(row), new Secret(JSON.stringify({ ...terms, accountId } satisfies Terms)))
+  return toBinding(row, terms, account)
 }
 
 async function viewBinding(kit: Kit, rows: Rows, row: BindingRow, account: AccountRow): Promise<Binding> {

@@ -1,12 +1,13 @@
-import { formatAddress, ValetkeyError } from '#client'
+import { formatAddress, parseAddress, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
 import type { Provider } from '../model/provider.ts'
 import type { FlowPurpose, FlowSessionRow } from '../model/storage.ts'
 import type { ConnectRequest, FlowAnswer, FlowSession } from '../model/words.ts'
 import { readAddress } from './accounts.ts'
-import { revealed, viewSession, writeAnswer } from './answers.ts'
 import { takeHolding } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
+import { rotateInPlace } from './rotation.ts'
+import { revealed, viewSession, writeAnswer } from './sign-ins/answers.ts'
 import {
   commandFor,
   endSession,
@@ -16,9 +17,9 @@ import {
   nameOf,
   openSession,
   stopWaiting,
-} from './sessions.ts'
-import { alreadyThere, findProvider, refuseUnknown, signInOf } from './sign-ins.ts'
-import { turn } from './turns.ts'
+} from './sign-ins/sessions.ts'
+import { alreadyThere, findProvider, refuseUnknown, signInOf } from './sign-ins/sign-ins.ts'
+import { turn } from './sign-ins/turns.ts'
 
 /** How a pasted key comes in, until it has named its provider. */
 const PASTING = { provider: null, flow: 'api-key' } as const
@@ -26,15 +27,13 @@ const PASTING = { provider: null, flow: 'api-key' } as const
 /** Without a provider the key that is pasted names it. */
 export async function connect(kit: Kit, caller: Caller, request: ConnectRequest): Promise<FlowSession> {
   const { provider: named, bucket } = request
-  const address = readAddress(kit, [named ?? 'any', bucket ?? []].flat().join('/'))
-  const passage = await kit.gate.pass(
-    caller,
-    'connect',
-    named === undefined ? { name: 'a pasted key' } : { address: formatAddress(address) },
-  )
+  const written = [named ?? 'any', bucket ?? []].flat().join('/')
+  const target = named === undefined ? { name: 'a pasted key' } : { address: spelled(kit, written) }
+  const passage = await kit.gate.pass(caller, 'connect', target)
   return behind(
     passage,
     async () => {
+      const address = readAddress(kit, written)
       if (passage.account !== undefined) throw alreadyThere(passage.account)
       const how = named === undefined ? PASTING : chosen(kit, findProvider(kit, address.provider), request)
       const session = { ...how, bucket: address.bucket, purpose: 'connect', accountId: null } as const
@@ -44,7 +43,15 @@ export async function connect(kit: Kit, caller: Caller, request: ConnectRequest)
   )
 }
 
-/** A sign-in for an account that is there already: its id, bindings and history stay. */
+/** By its own name where it was given another; what is no address is for the gate to refuse. */
+function spelled(kit: Kit, written: string): string {
+  return parseAddress(written) === undefined ? written : formatAddress(readAddress(kit, written))
+}
+
+/**
+ * A sign-in for an account that is there already: its id, bindings and history stay. Nobody is asked where a
+ * rotation can do without, unless something was said of how it shall be done.
+ */
 export async function renew(
   kit: Kit,
   caller: Caller,
@@ -56,11 +63,16 @@ export async function renew(
   return behind(
     passage,
     async () => {
-      const { account, grant } = await takeHolding(kit, accountOf(passage, address))
+      const holding = await takeHolding(kit, accountOf(passage, address))
+      const { account, grant } = holding
       const { id: accountId, bucket } = account
       const how = chosen(kit, findProvider(kit, account.provider), { flow: account.flow, ...request })
+      const asked = { ...how, bucket, purpose, accountId }
+      const isPlain = purpose === 'rotate' && Object.keys(request).length === 0
+      const rotated = isPlain ? await rotateInPlace(kit, caller, asked, holding) : undefined
+      if (rotated !== undefined) return viewSession(kit, rotated)
       const vars = { ...grant?.profile.vars, ...request.vars }
-      return begin(kit, caller, { ...how, bucket, purpose, accountId }, { ...request, vars })
+      return begin(kit, caller, asked, { ...request, vars })
     },
     told,
   )
@@ -116,7 +128,7 @@ async function atSession(
 }
 
 /** A pure flow goes on from what was written down; a live one died with its process. */
-async function takeUp(kit: Kit, session: FlowSessionRow): Promise<FlowSessionRow> {
+export async function takeUp(kit: Kit, session: FlowSessionRow): Promise<FlowSessionRow> {
   const held = await holdSession(kit, session)
   if (kit.flows.get(held.flow)?.nature !== 'live') return turn(kit, held)
   const detail = 'valetkey was ended in the middle of this sign-in'

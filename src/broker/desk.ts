@@ -1,18 +1,22 @@
 import type { EventQuery } from '#client'
 import type { Caller } from '../model/caller.ts'
 import type { Desk, ValetkeyEvent } from '../model/words.ts'
-import { bind, bindingsOf, unbind } from './bindings.ts'
+import { bind, bindingsOf, isBound, unbind } from './bindings.ts'
+import { listRegistrations, register } from './clients/registrations.ts'
+import { unregister } from './clients/unregister.ts'
 import { answer, cancel, connect, lookAt, renew } from './connect.ts'
 import { forward } from './forward.ts'
 import { listProviders } from './gallery.ts'
 import { behind, type Kit } from './kit.ts'
 import { endLease, listLeases } from './leases.ts'
 import { lend } from './lend.ts'
+import { listOutbox } from './outbox/outbox.ts'
 import { refresh } from './refresh.ts'
-import { listRegistrations, register } from './registrations.ts'
-import { revoke } from './revoke.ts'
+import { revoke, revokeAll } from './revoke.ts'
+import { revokeCaller } from './revoke-caller.ts'
+import { rotateEvery } from './rotation.ts'
 import { listAccounts } from './standing.ts'
-import { unregister } from './unregister.ts'
+import { listUsage } from './usage.ts'
 
 /** The verbs as one caller may use them. Nothing is done while the vault is locked. */
 export function deskOf(kit: Kit, caller: Caller): Desk {
@@ -38,7 +42,11 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     lend: awake((kit, caller, request) => lend(kit, caller, 'lend', request)),
     reveal: awake((kit, caller, request) => lend(kit, caller, 'reveal', request)),
     forward: awake(forward),
+    rotateEvery: awake(rotateEvery),
     revoke: awake(revoke),
+    revokeCaller: awake(revokeCaller),
+    revokeAll: awake(revokeAll),
+    outbox: awake(listOutbox),
     bind: awake(bind),
     unbind: awake(unbind),
     bindings: awake(bindingsOf),
@@ -47,6 +55,7 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     registrations: awake(listRegistrations),
     leases: awake(listLeases),
     endLease: awake(endLease),
+    usage: awake(listUsage),
     audit: awake(readAudit),
     events: (query) => listen(kit, caller, query),
   }
@@ -54,7 +63,7 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
 
 async function* listen(kit: Kit, caller: Caller, query: EventQuery = {}): AsyncGenerator<ValetkeyEvent> {
   kit.vault.refuseLocked()
-  yield* kit.happenings.listen(caller, query)
+  yield* kit.happenings.listen(caller, query, (accountId) => isBound(kit, caller, accountId))
 }
 
 const readAudit = async (kit: Kit, caller: Caller, query: Parameters<Desk['audit']>[0] = {}) => {

@@ -59,7 +59,8 @@ describe('forwarding', () => {
   it('stands on record with its method and what came back', async () => {
     await done(forward())
     const [entry] = await house.owner.audit({ verb: 'forward' })
-    expect(entry).toMatchObject({ target: 'openai', outcome: 'done', detail: 'GET 200' })
+    const [lease] = await house.owner.leases()
+    expect(entry).toMatchObject({ target: 'openai', outcome: 'done', detail: `GET 200, ${lease?.id}` })
   })
 
   it("hands through the provider's own refusal", async () => {
@@ -86,9 +87,9 @@ describe('forwarding', () => {
     expect(provider.requests).toHaveLength(1)
   })
 
-  it('says so when the provider cannot be reached', async () => {
+  it('says so when the answer of the provider is lost', async () => {
     route = { hangUp: true }
-    expect(await refusal(forward())).toMatchObject({ code: 'network-error' })
+    expect(await refusal(forward())).toMatchObject({ code: 'answer-lost' })
   })
 })
 
@@ -98,6 +99,7 @@ describe('the address that a credential may go to', () => {
   it.each([
     ['/v1/models', '/v1/models'],
     ['v1/models', '/v1/models'],
+    ['user@', '/user@'],
     ['', '/'],
     ['/v1/models?next=https%3A%2F%2Felsewhere.test%2F', '/v1/models?next=https%3A%2F%2Felsewhere.test%2F'],
     ['/v4/projects/group%2Fproject', '/v4/projects/group%2Fproject'],
@@ -116,6 +118,10 @@ describe('the address that a credential may go to', () => {
 
   it.each([
     '//evil.test/v1/models',
+    'https://user@api.openai.com/v1/models',
+    'https://user@/v1',
+    '//user@',
+    'https://[::',
     '///evil.test',
     '\\\\evil.test\\v1',
     '/\\evil.test/v1',
@@ -202,11 +208,17 @@ describe('what is worn', () => {
 
   it('is taken off the answer: no cookie comes back', async () => {
     route = {
-      headers: { 'set-cookie': `session=${ofTheCaller}`, 'x-other': '1', connection: 'close' },
+      headers: {
+        'set-cookie': `session=${ofTheCaller}`,
+        refresh: '0; url=https://evil.test/',
+        'x-other': '1',
+        connection: 'close',
+      },
       body: 'x',
     }
     const answer = await forward()
     expect(answer.headers.map(([name]) => name)).not.toContain('set-cookie')
+    expect(answer.headers.map(([name]) => name)).not.toContain('refresh')
     expect(answer.headers.map(([name]) => name)).not.toContain('connection')
     expect(answer.headers).toContainEqual(['x-other', '1'])
     await answer.body?.cancel()
@@ -231,13 +243,13 @@ function pieces(bytes: number, pulled = { bytes: 0 }): ReadableStream<Uint8Array
 describe('a stream', () => {
   it('passes both ways at once: the answer begins while the request still goes on', async () => {
     const pulled = { bytes: 0 }
-    const answer = await forward({ method: 'POST', path: '/echo', body: pieces(8 * MEGABYTE, pulled) })
+    const answer = await forward({ method: 'POST', path: '/echo', body: pieces(64 * MEGABYTE, pulled) })
     let received = 0
     for await (const piece of answer.body ?? []) {
-      if (received === 0) expect(pulled.bytes).toBeLessThan(8 * MEGABYTE)
+      if (received === 0) expect(pulled.bytes).toBeLessThan(64 * MEGABYTE)
       received += piece.byteLength
     }
-    expect(received).toBe(8 * MEGABYTE)
+    expect(received).toBe(64 * MEGABYTE)
   })
 
   it('waits for a reader who is slow, instead of piling up', async () => {
@@ -281,9 +293,7 @@ describe('a stream', () => {
     const answer = await forward({ signal: leaving.signal })
     await answer.body?.getReader().read()
     leaving.abort()
-    await wait(150)
-    const before = made
-    await wait(150)
-    expect(made).toBe(before)
+    // It ends soon, and not at a set time.
+    for (let before = -1; before !== made; await wait(150)) before = made
   })
 })

@@ -2,9 +2,9 @@ import type { OwnClient, ProviderCard } from '#client'
 import { INSTALLATION } from '../model/caller.ts'
 import type { Provider } from '../model/provider.ts'
 import type { RegistrationRow } from '../model/storage.ts'
-import { broughtAlong, issuerAt } from './clients.ts'
+import { broughtAlong, issuerAt } from './clients/clients.ts'
 import type { Kit } from './kit.ts'
-import { asksOf, ownRedirect } from './redirects.ts'
+import { asksOf, ownRedirect } from './sign-ins/redirects.ts'
 
 /** All that can be connected; what needs nothing beforehand comes first. */
 export async function listProviders(kit: Kit): Promise<readonly ProviderCard[]> {

@@ -4,6 +4,10 @@ import { Secret } from '../model/secret.ts'
 import type { AccountRow, Rows } from '../model/storage.ts'
 import type { Place } from '../model/vault.ts'
 import { type Kit, notConnected, unlessTampered } from './kit.ts'
+import { type Provenance, provenanceOf, refuseMoved, wholeProvenance } from './provenance.ts'
+
+/** So far the clocks of two brokers may be apart. */
+const CLOCKS_DIFFER_MS = 60_000
 
 /** The sealed half of an account: what was issued, and what is known of it. */
 export interface Grant {
@@ -12,24 +16,33 @@ export interface Grant {
   readonly issuedAt: Date
 }
 
-export type Whole = Grant & { readonly account: AccountRow }
+/** A grant as it was kept. */
+export type Kept = Grant & { readonly from: Provenance }
+
+export type Whole = Kept & { readonly account: AccountRow }
 
 /** An account with its grant; without one where that does not open any more. */
 export interface Holding {
   readonly account: AccountRow
-  readonly grant: Grant | undefined
+  readonly grant: Kept | undefined
 }
 
 /** What is written beside the secrets, in one sealed field, so that none can be added or dropped unnoticed. */
-interface Outline {
+export interface Outline {
   readonly worn: readonly string[]
   readonly kept: readonly string[]
   readonly standing: boolean
   readonly issuedAt: string
   readonly expiresAt: string | null
   readonly scopes: readonly string[]
+  readonly wornScopes?: readonly string[]
   readonly tokenType: string
+  readonly grantEndsAt?: string
+  readonly idleEndsAt?: string
   readonly profile: Profile
+  readonly from: Provenance
+  /** What is worn can be had again, so it is not written down. */
+  readonly fleeting: boolean
 }
 
 /** Never dies by itself, so it is only forwarded: whatever says of itself that it stands, or names no end. */
@@ -37,59 +50,117 @@ export function isStanding({ standing, expiresAt }: Pick<Credential, 'standing'>
   return standing || expiresAt === null
 }
 
-/** Writes the grant as the account's present generation; fields of an older one are erased. */
+/**
+ * Writes the grant as the account's present generation; fields of an older one are erased. Once that is
+ * durable, `putInUse` lets its access token be handed out.
+ */
 export async function putGrant(kit: Kit, rows: Rows, account: AccountRow, grant: Grant): Promise<void> {
   const { worn, kept } = grant.credential
+  const from = await wholeProvenance(kit, rows, account, grant.profile)
+  const outline = outlineOf(kit, account, grant, from)
   await kit.vault.erase(rows, account.owner, account.id)
-  await kit.vault.put(rows, place(account, 'outline'), new Secret(JSON.stringify(outlineOf(grant))))
-  for (const [name, secret] of Object.entries(worn))
+  await kit.vault.put(rows, place(account, 'outline'), new Secret(JSON.stringify(outline)))
+  for (const [name, secret] of Object.entries(outline.fleeting ? {} : worn))
     await kit.vault.put(rows, place(account, `worn:${name}`), secret)
   for (const [name, secret] of Object.entries(kept))
     await kit.vault.put(rows, place(account, `kept:${name}`), secret)
 }
 
+/** What was issued is alive from now on, here and in memory. */
+export function putInUse(kit: Kit, account: AccountRow, { credential: { worn, expiresAt } }: Grant): void {
+  if (expiresAt === null) return
+  kit.accessTokens.keep(account, { worn, leftMs: expiresAt.getTime() - kit.now().getTime() })
+}
+
+/** Whether a fresh credential can be had for this one without asking anybody. */
+export function isRenewable(kit: Kit, account: AccountRow, credential: Credential): boolean {
+  const flow = kit.flows.get(account.flow)
+  return flow?.refresh !== undefined && flow.renews?.(credential) === true
+}
+
 /** As they stand together at this moment: either may have been replaced or ended since the gate. */
-export async function takeHolding(
+export async function takeHolding(kit: Kit, of: Pick<AccountRow, 'owner' | 'id'>): Promise<Holding> {
+  return kit.storage.transaction('soon', (rows) => holdingIn(kit, rows, of))
+}
+
+/** The same inside of whoever's transaction. */
+export async function holdingIn(
   kit: Kit,
+  rows: Rows,
   { owner, id }: Pick<AccountRow, 'owner' | 'id'>,
 ): Promise<Holding> {
-  return kit.storage.transaction('soon', async (rows) => {
-    const account = await rows.get('accounts', { owner, id })
-    if (account === undefined || account.status === 'revoked')
-      throw notConnected(account === undefined ? id : formatAddress(account))
-    return { account, grant: await unlessTampered(takeGrant(kit, rows, account)) }
-  })
+  const account = await rows.get('accounts', { owner, id })
+  if (account === undefined || account.status === 'revoked')
+    throw notConnected(account === undefined ? id : formatAddress(account))
+  return { account, grant: await unlessTampered(takeGrant(kit, rows, account)) }
 }
 
 /** The same for whoever has no use for an account without its grant. */
 export async function takeWhole(kit: Kit, of: AccountRow): Promise<Whole> {
   const { account, grant } = await takeHolding(kit, of)
-  if (grant !== undefined) return { account, ...grant }
+  if (grant !== undefined) {
+    refuseMoved(kit, account, grant.profile, grant.from)
+    return { account, ...grant }
+  }
+  throw changedOutside(account)
+}
+
+export function changedOutside(account: AccountRow): ValetkeyError {
   const address = formatAddress(account)
-  throw new ValetkeyError('tampered', `the credential of ${address} was changed outside Valetkey`, {
+  return new ValetkeyError('tampered', `the credential of ${address} was changed outside Valetkey`, {
     hint: `valetkey reconnect ${address}`,
   })
 }
 
-async function takeGrant(kit: Kit, rows: Rows, account: AccountRow): Promise<Grant> {
+async function takeGrant(kit: Kit, rows: Rows, account: AccountRow): Promise<Kept> {
   const outline = await takeOutline(kit, rows, account)
-  const { worn, kept, profile, issuedAt, expiresAt, ...rest } = outline
+  const { worn: names, kept, profile, issuedAt, from, fleeting, grantEndsAt, idleEndsAt, ...rest } = outline
+  const sealed = fleeting ? undefined : await takeFields(kit, rows, account, 'worn', names)
   return {
     credential: {
       ...rest,
-      expiresAt: expiresAt === null ? null : new Date(expiresAt),
-      worn: await takeFields(kit, rows, account, 'worn', worn),
+      ...(outline.expiresAt === null
+        ? { worn: sealed ?? {}, expiresAt: null }
+        : inUse(kit, account, outline, sealed)),
       kept: await takeFields(kit, rows, account, 'kept', kept),
+      ...(grantEndsAt !== undefined && { grantEndsAt: new Date(grantEndsAt) }),
+      ...(idleEndsAt !== undefined && { idleEndsAt: new Date(idleEndsAt) }),
     },
     profile,
     issuedAt: new Date(issuedAt),
+    from,
   }
+}
+
+/**
+ * With the end that its age tells, where that comes first. What was written nowhere and is gone is as good as
+ * dead, and so is what can be had again and seems to come from the future: some clock is wrong.
+ */
+function inUse(
+  kit: Kit,
+  account: AccountRow,
+  { issuedAt, expiresAt }: Pick<Outline, 'issuedAt' | 'expiresAt'>,
+  sealed: Credential['worn'] | undefined,
+) {
+  const now = kit.now().getTime()
+  const [begin, end] = [Date.parse(issuedAt), Date.parse(expiresAt ?? issuedAt)]
+  const isStrange = begin - now > CLOCKS_DIFFER_MS && kit.flows.get(account.flow)?.refresh !== undefined
+  const leftMs = isStrange ? 0 : Math.min(end - now, end - begin)
+  const kept =
+    kit.accessTokens.find(account) ?? (sealed && kit.accessTokens.keep(account, { worn: sealed, leftMs }))
+  const left = kept === undefined ? 0 : Math.min(leftMs, kept.leftMs)
+  return { worn: kept?.worn ?? {}, expiresAt: new Date(now + left) }
 }
 
 /** What may be shown of a grant, without opening any of its secrets. */
 export async function takeOutline(kit: Kit, rows: Rows, account: AccountRow): Promise<Outline> {
   const sealed = await takeField(kit, rows, account, 'outline')
-  return JSON.parse(sealed.reveal()) as Outline
+  const read = JSON.parse(sealed.reveal()) as Omit<Outline, 'from'> & Partial<Outline>
+  // What was sealed before it was kept from where counts as having come from where it leads now.
+  const outline = { ...read, from: read.from ?? provenanceOf(kit, account, read.profile) }
+  const { bucket, flow } = outline.from
+  if (bucket === account.bucket && flow === account.flow) return outline
+  throw new ValetkeyError('tampered', `the account ${formatAddress(account)} was changed outside Valetkey`)
 }
 
 async function takeFields(kit: Kit, rows: Rows, account: AccountRow, kind: string, names: readonly string[]) {
@@ -104,7 +175,13 @@ async function takeField(kit: Kit, rows: Rows, account: AccountRow, field: strin
   throw new ValetkeyError('tampered', `the credential of ${account.provider} is missing from the vault`)
 }
 
-function outlineOf({ credential, profile, issuedAt }: Grant): Outline {
+function outlineOf(
+  kit: Kit,
+  account: AccountRow,
+  { credential, profile, issuedAt }: Grant,
+  from: Provenance,
+): Outline {
+  const { wornScopes, grantEndsAt, idleEndsAt } = credential
   return {
     worn: Object.keys(credential.worn),
     kept: Object.keys(credential.kept),
@@ -113,8 +190,18 @@ function outlineOf({ credential, profile, issuedAt }: Grant): Outline {
     expiresAt: credential.expiresAt?.toISOString() ?? null,
     scopes: credential.scopes,
     tokenType: credential.tokenType,
+    ...(wornScopes && { wornScopes }),
+    ...(grantEndsAt && { grantEndsAt: grantEndsAt.toISOString() }),
+    ...(idleEndsAt && { idleEndsAt: idleEndsAt.toISOString() }),
     profile,
+    from,
+    fleeting: isFleeting(kit, account, credential),
   }
+}
+
+/** Where several brokers share a vault it is sealed there, so that one renewal is enough for all of them. */
+function isFleeting(kit: Kit, account: AccountRow, credential: Credential): boolean {
+  return !kit.storage.shared && credential.expiresAt !== null && isRenewable(kit, account, credential)
 }
 
 /** The provider is part of the place: a row that was moved to another provider does not open. */

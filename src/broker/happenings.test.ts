@@ -20,7 +20,7 @@ function listen(desk: Desk, after?: string) {
     for await (const event of desk.events(query)) heard.push(event)
   })()
   const stop = async () => {
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    await new Promise((resolve) => setTimeout(resolve, 100))
     ending.abort()
     await over
     return heard.map(({ name, account }) => `${name} ${account.bucket}`)
@@ -85,7 +85,7 @@ describe('what happens to accounts', () => {
     await house.owner.reconnect('practice/known')
     await house.owner.revoke('practice/known')
     await house.owner.revoke('practice/unknown')
-    expect(await app.stop()).toEqual(['connected known', 'revoked known'])
+    expect(await app.stop()).toEqual(['revoked known'])
     expect(await stranger.stop()).toEqual([])
     expect(await listen(house.as('app:stranger'), '0-0').stop()).toEqual([])
   })
@@ -97,5 +97,24 @@ describe('what happens to accounts', () => {
     const app = listen(house.as('app:reports'))
     await house.owner.reconnect('practice/known')
     expect(await app.stop()).toEqual([])
+  })
+
+  it.each(['unbind', 'revokeCaller'] as const)('is not told again to a caller after %s', async (ending) => {
+    await connect('known')
+    const { id } = await bind('practice/known')
+    await house.inFile((file) => file.exec("update accounts set status = 'needs-reauth'"))
+    await house.owner.reconnect('practice/known')
+    expect(await listen(house.as('app:reports'), '0-0').stop()).toEqual(['connected known'])
+    if (ending === 'unbind') await house.owner.unbind(id)
+    else await house.owner.revokeCaller('app:reports')
+    expect(await listen(house.as('app:reports'), '0-0').stop()).toEqual([])
+    expect(await listen(house.owner, '0-0').stop()).toContain('connected known')
+  })
+
+  it('is told to a caller who comes back after the account was revoked, as far as that', async () => {
+    await connect('known')
+    await bind('practice/known')
+    await house.owner.revoke('practice/known')
+    expect(await listen(house.as('app:reports'), '0-0').stop()).toEqual(['revoked known'])
   })
 })

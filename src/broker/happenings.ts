@@ -1,8 +1,10 @@
-import type { EventName, EventQuery } from '#client'
+import { type EventName, type EventQuery, ValetkeyError } from '#client'
 import { type Caller, isOwner, type OwnerId } from '../model/caller.ts'
 import type { Account, ValetkeyEvent } from '../model/words.ts'
 
 const REMEMBERED = 1000
+/** Each holds a connection open. A program needs one, and a person one for every window. */
+const MOST_LISTENING = 64
 
 /** When something happened, and as which of all that this broker told. An event's id is both. */
 interface Moment {
@@ -17,11 +19,14 @@ interface Happening extends Moment {
   readonly event: ValetkeyEvent
 }
 
+export type MayKnow = (accountId: string) => Promise<boolean>
+
 /** What changed, told to whoever listens at the time or comes back soon after. */
 export interface Happenings {
   /** Besides the owner only those hear of it who may know of the account. */
   tell(owner: OwnerId, name: EventName, account: Account, bound: readonly string[]): void
-  listen(caller: Caller, query: EventQuery): AsyncIterable<ValetkeyEvent>
+  /** `mayKnow`: whether the caller may know of this account now, for what happened before it listened. */
+  listen(caller: Caller, query: EventQuery, mayKnow: MayKnow): AsyncIterable<ValetkeyEvent>
   forget(owner: OwnerId): void
 }
 
@@ -29,6 +34,7 @@ export function openHappenings(now: () => Date): Happenings {
   let past: readonly Happening[] = []
   let last: Moment = { at: 0, number: 0 }
   const listeners = new Set<() => void>()
+  const listening = new Map<string, number>()
 
   function tell(owner: OwnerId, name: EventName, account: Account, bound: readonly string[]): void {
     const at = now()
@@ -39,13 +45,30 @@ export function openHappenings(now: () => Date): Happenings {
     for (const wake of listeners) wake()
   }
 
-  async function* listen(caller: Caller, { after, signal }: EventQuery): AsyncGenerator<ValetkeyEvent> {
+  async function* listen(caller: Caller, query: EventQuery, mayKnow: MayKnow): AsyncGenerator<ValetkeyEvent> {
+    const who = `${caller.owner} ${caller.id}`
+    const already = listening.get(who) ?? 0
+    if (already >= MOST_LISTENING) throw tooMany()
+    listening.set(who, already + 1)
+    try {
+      const begun = last
+      for await (const one of news(caller, query))
+        if (isOwner(caller) || isLater(one, begun) || isLast(one) || (await mayKnow(one.event.account.id)))
+          yield one.event
+    } finally {
+      const left = (listening.get(who) ?? 1) - 1
+      if (left > 0) listening.set(who, left)
+      else listening.delete(who)
+    }
+  }
+
+  async function* news(caller: Caller, { after, signal }: EventQuery): AsyncGenerator<Happening> {
     let seen = after === undefined ? last : momentOf(after)
     while (signal?.aborted !== true) {
       const told = last
-      const news = past.filter((one) => isLater(one, seen) && concerns(one, caller))
+      const later = past.filter((one) => isLater(one, seen) && concerns(one, caller))
       seen = isLater(told, seen) ? told : seen
-      for (const { event } of news) yield event
+      yield* later
       if (told === last) await woken(signal)
     }
   }
@@ -67,8 +90,19 @@ export function openHappenings(now: () => Date): Happenings {
   return { tell, listen, forget }
 }
 
+function tooMany(): ValetkeyError {
+  return new ValetkeyError('resource-exhausted', `${MOST_LISTENING} streams of events are open already`, {
+    hint: 'close one of them, or let several listeners share one',
+  })
+}
+
 function concerns({ owner, bound }: Happening, caller: Caller): boolean {
   return owner === caller.owner && (isOwner(caller) || bound.includes(caller.id))
+}
+
+/** The bindings ended with the account, so whoever was bound at the time is told of that. */
+function isLast({ event }: Happening): boolean {
+  return event.name === 'revoked'
 }
 
 /** The moments of an earlier run count too: by them a listener goes on where that one ended. */

@@ -1,26 +1,57 @@
-import type { Changed } from '../model/storage.ts'
+import type { EventName } from '#client'
+import type { AccountRow, Changed } from '../model/storage.ts'
 import { showAccount } from './accounts.ts'
 import { callersBoundTo } from './bindings.ts'
 import type { Kit } from './kit.ts'
 
 /**
- * What other brokers did to an account is told here as well, where it changed the account's status. What
- * happened while the line to the database was broken is not told afterwards.
+ * What other brokers did to an account is told here as well, where it changed the account's status, and what
+ * is under way by a lease that they ended is cut off. What happened while the line to the database was broken
+ * is not told afterwards.
  */
 export function hearOthers(kit: Kit): void {
+  const heard = new Map<string, number>()
   let last: Promise<void> = Promise.resolve()
   kit.storage.changes?.((what) => {
-    if (what === 'missed' || what.own || what.table !== 'accounts') return
-    last = last.then(() => passOn(kit, what)).catch(() => undefined)
+    // What was ended elsewhere in the meantime may be among it.
+    if (what === 'missed') return kit.accessTokens.forgetAll()
+    if (what.own) return
+    if (what.table === 'leases') return kit.streams.lookAt(what.record)
+    if (what.table !== 'accounts') return
+    if (!LIVING.includes(what.is)) kit.accessTokens.forget(what.record)
+    for (const wake of kit.awaited.get(what.record) ?? []) wake()
+    last = last.then(() => passOn(kit, what, heard)).catch(() => undefined)
   })
 }
 
-async function passOn(kit: Kit, { owner, record: id, was, is }: Changed): Promise<void> {
+const LIVING: readonly Changed['is'][] = ['connected', 'failing']
+
+/** For so long what was announced may still be on its way here. */
+const ON_ITS_WAY_MS = 60_000
+/** So much later than the account itself only an announcement is written. */
+const LATER_MS = 1_000
+
+async function passOn(
+  kit: Kit,
+  { owner, record: id, was, is }: Changed,
+  heard: Map<string, number>,
+): Promise<void> {
   // Nothing but the erasing of its owner takes an account away.
   if (is === null) return kit.happenings.forget(owner)
-  if (is === was || kit.vault.locked) return
+  if (kit.vault.locked) return
   const account = await kit.storage.get('accounts', { owner, id })
-  const shown = account?.status === is ? await showAccount(kit, owner, id) : undefined
-  if (account !== undefined && shown !== undefined)
-    kit.happenings.tell(owner, is, shown, await callersBoundTo(kit, account))
+  if (account?.status !== is) return
+  const name = is === was ? newsOf(account, kit.now().getTime(), heard) : is
+  const shown = name && (await showAccount(kit, owner, id))
+  if (name && shown) kit.happenings.tell(owner, name, shown, await callersBoundTo(kit, account))
+}
+
+/** What is announced changes no status; it says when it was, and each is heard of once. */
+function newsOf(account: AccountRow, now: number, heard: Map<string, number>): EventName | undefined {
+  const { id, changedAt, warnedAt, rotateToldAt } = account
+  const [warned, told] = [warnedAt ?? 0, rotateToldAt ?? 0]
+  const at = Math.max(warned, told)
+  if (at <= changedAt + LATER_MS || now - at > ON_ITS_WAY_MS || heard.get(id) === at) return undefined
+  heard.set(id, at)
+  return told > warned ? 'rotation-due' : 'expiring'
 }

@@ -6,7 +6,7 @@ import { type Issue, PRACTICE, tokenFlow } from '../../test/practice.ts'
 import { apiKeyFlow } from '../flows/api-key.ts'
 import { Secret } from '../model/secret.ts'
 import { canary } from '../testing/canary.ts'
-import { openExport } from '../vault/export.ts'
+import { openExport } from '../vault/export-opening.ts'
 
 const passphrase = canary('passphrase')
 const key = canary('standing')
@@ -54,6 +54,7 @@ describe('a locked vault', () => {
       house.keeper.rekey({ source: 'file' }),
       house.keeper.eraseOwner('person:owner'),
       house.keeper.export(new Secret(passphrase)),
+      house.keeper.import('{}', new Secret(passphrase)),
       house.keeper.acceptRestore(),
     ]
     for (const promise of tried)

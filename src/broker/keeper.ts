@@ -1,14 +1,22 @@
 import type { AuditVerb } from '#client'
 import { ValetkeyError } from '#client'
+import { fromElsewhere } from '../gate/policy.ts'
 import { type Caller, INSTALLATION, isOwner, type OwnerId } from '../model/caller.ts'
 import type { Secret } from '../model/secret.ts'
-import type { AccountRow } from '../model/storage.ts'
 import type { KeySource, VaultKeeper } from '../model/vault.ts'
-import type { KeeperDesk, RekeyRequest, VaultStatus } from '../model/words.ts'
-import { sealExport } from '../vault/export.ts'
-import { addressOf } from './accounts.ts'
-import { takeWhole } from './grants.ts'
+import type { KeeperDesk, Receipt, RekeyRequest, VaultStatus } from '../model/words.ts'
+import { isLocked, isOver } from './forwarding/streams.ts'
 import { behind, type Kit } from './kit.ts'
+import { exportVault, livingAccounts } from './moving/exporting.ts'
+import { importVault } from './moving/import.ts'
+import { suspectAll } from './put-back.ts'
+import { renewalsOver } from './renewing/single-flight.ts'
+import { endAllOf, revokeEverything } from './revoke.ts'
+
+/** Longer than usual: what providers were not told by then they are never told. */
+const ERASING_PATIENCE_MS = 30_000
+/** So long a lock waits for what providers are about to answer; what comes later is written after the unlock. */
+const LAST_ANSWERS_MS = 10_000
 
 /** What the vault's keeper stands on besides the verbs' kit. */
 export interface House {
@@ -33,7 +41,8 @@ export function keeperDesk(kit: Kit, house: House, caller: Caller): KeeperDesk {
     status: () => status(kit, house, caller),
     lock: () => lock(kit, house, caller),
     async unlock(passphrase) {
-      refuseOthers(caller)
+      if (kit.vault.locked) refuseOthers(caller)
+      else if (!isOwner(caller)) await through('unlock', keeper.source, async () => {})
       if (kit.vault.locked) {
         await open(kit, house, passphrase)
         if (!kit.chain.restored) await through('unlock', keeper.source, async () => {})
@@ -41,17 +50,22 @@ export function keeperDesk(kit: Kit, house: House, caller: Caller): KeeperDesk {
       return status(kit, house, caller)
     },
     async rekey(request) {
-      await through('rekey', request.source, () => keeper.rekey(house.sources(request)))
+      await through('rekey', request.source, async () => keeper.rekey(house.sources(request)))
       return status(kit, house, caller)
     },
+    revokeEverything: (owner) => revokeEverything(kit, caller, owner),
     eraseOwner: (owner) =>
       through('erase-owner', owner, () => eraseOwner(kit, house, ownerOf(caller, owner))),
     async acceptRestore() {
-      refuseOthers(caller)
-      await kit.chain.acceptRestore()
+      const accept = () => kit.chain.acceptRestore()
+      if (kit.chain.restored && kit.storage.shared) await unrecorded(caller, accept)
+      else await through('accept-restore', 'the record', accept)
+      // A new computer at a shared vault says the same of itself; nothing was put back by that.
+      if (!kit.storage.shared) await suspectAll(kit)
       return status(kit, house, caller)
     },
     export: (passphrase) => through('export', 'the vault', () => exportVault(kit, caller, passphrase)),
+    import: (document, passphrase, options) => importVault(kit, caller, { document, passphrase, ...options }),
     verifyAudit: () => through('verify-audit', 'the record', () => kit.chain.verify()),
     async pruneAudit(before) {
       await through('prune-audit', before.toISOString(), () => kit.chain.prune(before))
@@ -82,18 +96,14 @@ async function status(
   }
 }
 
-async function livingAccounts({ storage }: Kit, { owner }: Caller): Promise<readonly AccountRow[]> {
-  const rows = await storage.list('accounts', { owner })
-  return rows.filter((account) => account.status !== 'revoked')
-}
-
 /** A vault whose record cannot be found again is not left open without one. */
-async function open({ chain }: Kit, { keeper }: House, passphrase?: Secret): Promise<void> {
+async function open({ chain, schedule, now }: Kit, { keeper }: House, passphrase?: Secret): Promise<void> {
   await keeper.unlock(passphrase)
   await chain.resume().catch((error: unknown) => {
     keeper.lock()
     throw error
   })
+  schedule.expect(now().getTime())
 }
 
 /** The record of a lock is written before the key that seals it is forgotten. */
@@ -102,53 +112,47 @@ async function lock(kit: Kit, house: House, caller: Caller): Promise<VaultStatus
   // A vault that was put back keeps no record until that is accepted, and is locked all the same.
   if (kit.chain.restored) refuseOthers(caller)
   else await (await kit.gate.pass(caller, 'lock', { name: house.keeper.source })).close('done')
+  await renewalsOver(kit, LAST_ANSWERS_MS)
   await kit.chain.pause()
+  kit.accessTokens.forgetAll()
+  kit.streams.cut({}, isLocked())
   house.keeper.lock()
   return status(kit, house, caller)
 }
 
-async function exportVault(kit: Kit, caller: Caller, passphrase: Secret): Promise<string> {
-  const { owner } = caller
-  const records = await Promise.all(
-    (await livingAccounts(kit, caller)).map(async (living) => {
-      const { account, credential, profile } = await takeWhole(kit, living)
-      const { provider, bucket, flow, connectedAt } = account
-      const { standing, scopes, tokenType, expiresAt } = credential
-      const plain = {
-        address: addressOf(account),
-        bucket,
-        flow,
-        connectedAt,
-        standing: standing ? 1 : 0,
-        tokenType,
-        scopes: scopes.join(' '),
-        expiresAt: expiresAt?.toISOString() ?? null,
-        profile: JSON.stringify(profile),
-      }
-      return {
-        owner,
-        record: account.id,
-        about: provider,
-        fields: { ...prefixed('worn', credential.worn), ...prefixed('kept', credential.kept) },
-        plain,
-      }
-    }),
-  )
-  return sealExport({ records, passphrase, now: kit.now, newId: kit.newId })
-}
-
-function prefixed<V>(kind: string, fields: Readonly<Record<string, V>>): Record<string, V> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [`${kind}:${name}`, value]))
-}
-
-/** The key first: from then on what is left of the owner's rows says nothing. */
-async function eraseOwner({ storage, happenings }: Kit, { keeper }: House, owner: OwnerId): Promise<void> {
+/**
+ * The providers first, as long as there is something to tell them with. Then the key: from then on what is
+ * left of the owner's rows says nothing.
+ */
+async function eraseOwner(kit: Kit, { keeper }: House, owner: OwnerId): Promise<readonly Receipt[]> {
+  const { storage, happenings } = kit
+  const receipts = await endAllOf(kit, owner, ERASING_PATIENCE_MS)
   await keeper.eraseOwner(owner)
+  kit.accessTokens.forgetAll()
+  kit.streams.cut({ owner }, isOver('the account was erased'))
   happenings.forget(owner)
   await storage.transaction('synced', async (rows) => {
-    for (const table of ['accounts', 'bindings', 'leases', 'flowSessions'] as const)
+    for (const table of ['accounts', 'bindings', 'leases', 'flowSessions', 'outbox', 'usage'] as const)
       await rows.remove(table, { owner })
   })
+  return receipts.map(nobodyLeft)
+}
+
+/** What could not be told by then is not told any more. */
+function nobodyLeft(receipt: Receipt): Receipt {
+  const how = 'the provider could not be told in time, and nothing is left to tell it with'
+  const lines = receipt.lines.map((line) =>
+    line.state === 'queued' ? { ...line, state: 'alive' as const, how } : line,
+  )
+  return { ...receipt, lines }
+}
+
+/** To a record that others write to as well nothing is added before it was accepted; what does that says so in it. */
+async function unrecorded(caller: Caller, accept: () => Promise<void>): Promise<void> {
+  refuseOthers(caller)
+  const elsewhere = fromElsewhere(caller, 'accept-restore')
+  if (elsewhere !== undefined) throw new ValetkeyError(elsewhere.code, elsewhere.message, elsewhere)
+  await accept()
 }
 
 /** While the vault is locked nothing can be put on record, so only its owner comes near it. */

@@ -1,6 +1,7 @@
 import { ValetkeyError } from '#client'
 import type { Callbacks, OpenCallback } from '../model/callbacks.ts'
 import type { Caller } from '../model/caller.ts'
+import type { Credential } from '../model/credential.ts'
 import type { Client, Flow } from '../model/flow.ts'
 import type { AuditChain, Gate, Passage } from '../model/gate.ts'
 import type { Network } from '../model/network.ts'
@@ -8,8 +9,15 @@ import type { Catalogue } from '../model/provider.ts'
 import type { AccountRow, Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
 import type { Desk } from '../model/words.ts'
+import type { Openings } from './forwarding/openings.ts'
+import type { Streams } from './forwarding/streams.ts'
 import type { Whole } from './grants.ts'
 import type { Happenings } from './happenings.ts'
+import type { Lanes } from './outbox/lanes.ts'
+import type { AccessTokens } from './renewing/access-tokens.ts'
+import type { Breaker } from './schedule/breaker.ts'
+import type { Pace } from './schedule/pace.ts'
+import type { Schedule } from './schedule/schedule.ts'
 
 /** All that the verbs work with; handed to each as its first parameter. */
 export interface Kit {
@@ -26,11 +34,34 @@ export interface Kit {
   readonly clients: Readonly<Record<string, Client>>
   /** The desk of a caller, for what comes in by another way than a door. */
   readonly desk: (caller: Caller) => Desk
+  readonly accessTokens: AccessTokens
   /** The renewals under way, by their account. */
   readonly refreshing: Map<string, Promise<Whole>>
+  /** Who waits for what another broker writes of an account. */
+  readonly awaited: Map<string, Set<() => void>>
+  /** Keeps everybody away from a server that is down. */
+  readonly breaker: Breaker
+  /** At what pace servers are asked for what nobody is waiting for. */
+  readonly pace: Pace
+  /** The same for what is owed to them. */
+  readonly lanes: Lanes
+  /** All that has to be done without anybody asking for it. */
+  readonly schedule: Schedule
+  /** What a provider answered and could not be written yet, by its account. It is not to be had again. */
+  readonly unwritten: Map<string, { readonly generation: number; readonly credential: Credential }>
+  /** What stood against the last renewal, by its account. */
+  readonly troubles: Map<string, ValetkeyError>
+  /** What was refused although it had just been renewed, by its account; until then it is not renewed for that again. */
+  readonly refusedFresh: Map<string, { readonly generation: number; readonly until: number }>
+  /** Puts lendings on record. */
+  readonly openings: Openings
+  /** What is being forwarded at this moment. */
+  readonly streams: Streams
   /** The places that browsers are awaited at, by their session. */
   readonly returning: Map<string, OpenCallback>
   readonly now: () => Date
+  /** Milliseconds that only go forward, whatever becomes of the computer's clock. */
+  readonly monotonic: () => number
   readonly newId: () => string
   /** Puts away what is over for good, now and then. */
   readonly sweep: () => Promise<void>

@@ -53,7 +53,7 @@ describe('lending', () => {
     const first = await lend()
     house.clock.pass({ minutes: 10 })
     const second = await lend()
-    expect(second.lease).toEqual({ ...first.lease, count: 2 })
+    expect(second.lease).toEqual({ ...first.lease, count: 2, lastUsedAt: house.clock.now() })
     expect(await house.owner.leases()).toEqual([second.lease])
   })
 
@@ -100,9 +100,12 @@ describe('lending', () => {
   })
 
   it('stands on record with what it was for', async () => {
-    await lend({ purpose: 'the weekly report' })
+    const { lease } = await lend({ purpose: 'the weekly report' })
     const [entry] = await house.owner.audit({ verb: 'lend' })
-    expect(entry).toMatchObject({ target: 'practice', outcome: 'done', detail: 'the weekly report' })
+    const detail = `the weekly report, ${lease.id}`
+    expect(entry).toMatchObject({ target: 'practice', outcome: 'done', detail })
+    const other = await lend()
+    expect((await house.owner.audit({ verb: 'lend' }))[0]).toMatchObject({ detail: other.lease.id })
     await refusal(house.as('app:reports').lend({ address: 'practice' }))
     const [refused] = await house.owner.audit({ verb: 'lend' })
     expect(refused).toMatchObject({ caller: 'app:reports', outcome: 'refused', code: 'not-connected' })
@@ -198,7 +201,7 @@ describe('the list of leases', () => {
     await house.owner.endLease((await house.owner.reveal({ address: 'key' })).lease.id)
     const left = () => house.inFile((file) => file.prepare('select id from leases').all().length)
     expect(await left()).toBe(3)
-    house.clock.pass({ hours: 26 })
+    house.clock.pass({ hours: 8 * 24 })
     await house.owner.leases()
     expect(await left()).toBe(0)
   })

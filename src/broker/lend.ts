@@ -1,15 +1,18 @@
-import type { LendRequest } from '#client'
-import { ValetkeyError } from '#client'
+import { readPurpose, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
 import type { Credential } from '../model/credential.ts'
 import { Secret } from '../model/secret.ts'
 import type { AccountRow } from '../model/storage.ts'
-import type { Lent } from '../model/words.ts'
+import type { LendRequest, Lent } from '../model/words.ts'
 import { addressOf } from './accounts.ts'
-import { isStanding } from './grants.ts'
+import { isStanding, type Whole } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
-import { openLease } from './leases.ts'
 import { freshWhole } from './refresh.ts'
+import { refusedAnyway, renewRefused } from './renewing/refused.ts'
+
+const JUST_ISSUED_MS = 60_000
+/** A caller has no more than one renewed in this time by saying that it was refused. */
+const HAD_ONE_MS = 5 * 60_000
 
 /** Lends what soon dies, or reveals what never does: the gate knows which of the two is permitted. */
 export async function lend(
@@ -23,15 +26,45 @@ export async function lend(
     passage,
     async () => {
       const of = accountOf(passage, request.address)
-      const { account, credential } = await freshWhole(kit, of, request.minValidity)
+      const purpose = readPurpose(request.purpose)
+      const whole = await freshWhole(kit, of, request.minValidity)
+      const { account, credential } = await instead(kit, caller, whole, request.refused)
       if (verb === 'lend') refuseStanding(account, credential)
       refuseDead(account, credential, kit.now(), request.minValidity)
       const { worn, tokenType, expiresAt, scopes } = credential
-      const lease = await openLease(kit, caller, account, verb, expiresAt)
+      const asked = { account, caller: caller.id, verb, purpose, dies: expiresAt }
+      const lease = await kit.openings({ ...asked, scopes: credential.wornScopes ?? scopes })
       return { lease, token: firstOf(credential), fields: worn, tokenType, expiresAt, scopes }
     },
-    () => request.purpose ?? '',
+    ({ lease: { purpose, id } }) => [purpose ?? [], id].flat().join(', '),
   )
+}
+
+/**
+ * Another one in the place of what the provider refused. One that has only just been issued is not renewed
+ * for that: the next would be refused as well. It is the caller who says so and not the provider, so whatever
+ * it says counts for this caller alone.
+ */
+async function instead(kit: Kit, caller: Caller, whole: Whole, refused: Secret | undefined): Promise<Whole> {
+  const { worn } = whole.credential
+  const isThis = Object.values(worn).some((secret) => secret.reveal() === refused?.reveal())
+  if (!isThis) return whole
+  const age = kit.now().getTime() - whole.issuedAt.getTime()
+  const isFresh = age >= 0 && age < JUST_ISSUED_MS
+  if (isFresh || hadOne(kit, caller, whole)) throw refusedAnyway(whole)
+  return renewRefused(kit, whole)
+}
+
+/** All who say it of the same credential mean the same renewal. */
+function hadOne(kit: Kit, { owner, id }: Caller, { account }: Whole): boolean {
+  const { generation } = account
+  const key = `${account.id} ${owner} ${id}`
+  const before = kit.refusedFresh.get(key)
+  const now = kit.monotonic()
+  if (before === undefined || before.until <= now)
+    kit.refusedFresh.set(key, { generation, until: now + HAD_ONE_MS })
+  else return before.generation !== generation
+  return false
 }
 
 function firstOf({ worn }: Credential): Secret {

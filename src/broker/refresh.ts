@@ -3,14 +3,15 @@ import type { Caller } from '../model/caller.ts'
 import type { AccountRow } from '../model/storage.ts'
 import type { Account } from '../model/words.ts'
 import { addressOf, showAccount } from './accounts.ts'
-import { takeWhole, type Whole } from './grants.ts'
+import { isRenewable, takeWhole, type Whole } from './grants.ts'
 import { accountOf, behind, type Kit, notConnected } from './kit.ts'
-import { lives, livingOf, renew } from './renewing.ts'
-import { once } from './single-flight.ts'
+import { livingOf } from './renewing/ending.ts'
+import { lives, renew } from './renewing/renewing.ts'
+import { once } from './renewing/single-flight.ts'
+import { isWaiting, stillShut, stillTroubled } from './renewing/trouble.ts'
+import { serverOf } from './schedule/breaker.ts'
+import { lifeOf, usualMargin } from './schedule/due.ts'
 
-const LONGEST_MARGIN_MS = 5 * 60_000
-/** A credential is renewed in the last tenth of its life, or five minutes before its end. */
-const MARGIN_OF_LIFE = 0.1
 /** Providers count whole seconds, from before their answer came here: a life may be that much shorter than told. */
 const ROUNDING_MS = 2000
 
@@ -34,16 +35,25 @@ export async function freshWhole(kit: Kit, of: AccountRow, minValiditySeconds?: 
   const whole = livingOf(await takeWhole(kit, of))
   const { credential, account } = whole
   if (lives(credential, kit.now(), marginOf(whole, minValiditySeconds))) return whole
-  if (kit.flows.get(account.flow)?.refresh === undefined) return whole
-  return once(kit, whole, (present) => onRecord(kit, present)).catch((error: unknown) => {
+  if (!isRenewable(kit, account, credential)) return whole
+  return renewedInTime(kit, whole).catch((error: unknown) => {
     // Trouble that may pass is no reason to withhold what still lives as long as was asked for.
     if (isOver(error) || !lives(credential, kit.now(), (minValiditySeconds || 0) * 1000)) throw error
     return whole
   })
 }
 
+/** A provider that had trouble is left alone until it is time to ask again. */
+export async function renewedInTime(kit: Kit, whole: Whole): Promise<Whole> {
+  if (isWaiting(whole.account, kit.now())) throw stillTroubled(kit, whole.account)
+  const underWay = kit.refreshing.has(whole.account.id)
+  const shut = underWay ? undefined : kit.breaker.pass(serverOf(whole))
+  if (shut !== undefined) throw stillShut(whole.account, shut)
+  return once(kit, whole, (present) => renewOnRecord(kit, present))
+}
+
 /** A renewal stands on record once, however many wait for it. */
-async function onRecord(kit: Kit, present: Whole): Promise<Whole> {
+export async function renewOnRecord(kit: Kit, present: Whole): Promise<Whole> {
   const { account } = present
   const passage = await kit.gate.pass(onBehalfOf(account), 'refresh', { address: addressOf(account) })
   return behind(passage, () => renew(kit, present))
@@ -54,11 +64,10 @@ function isOver(error: unknown): boolean {
 }
 
 /** How much life has to be left. More than there ever was is not to be had by renewing either. */
-function marginOf({ credential: { expiresAt }, issuedAt }: Whole, minValiditySeconds = Number.NaN): number {
-  const life = expiresAt === null ? 0 : expiresAt.getTime() - issuedAt.getTime()
+function marginOf(whole: Whole, minValiditySeconds = Number.NaN): number {
   const asked = minValiditySeconds * 1000
-  const usual = Math.min(life * MARGIN_OF_LIFE, LONGEST_MARGIN_MS)
-  return Math.max(asked < life ? asked : usual, ROUNDING_MS)
+  const life = lifeOf(whole.credential.expiresAt, whole.issuedAt)
+  return Math.max(asked < life ? asked : usualMargin(whole), ROUNDING_MS)
 }
 
 /** A renewal on a program's behalf is the owner's own, and stands on record as such. */

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openTestHouse, refusal, type TestHouse } from '../../test/house.ts'
@@ -52,7 +52,8 @@ describe('revoking', () => {
       accountId: id,
       address: 'practice',
       at: house.clock.now(),
-      lines: [{ what: 'access token', died: true, how: 'ended at the provider' }],
+      lines: [{ what: 'access token', state: 'died', how: 'ended at the provider' }],
+      livesOn: [],
       leasesEnded: 2,
       bindingsEnded: 2,
     })
@@ -78,7 +79,7 @@ describe('revoking', () => {
     const fields = { key: new Secret(key) }
     await house.owner.connect({ provider: 'key', vars: { host: 'api.example.com' }, fields })
     const { lines } = await house.owner.revoke('key')
-    expect(lines).toEqual([{ what: 'API key', died: false, how: 'only you can end it, at Any API key' }])
+    expect(lines).toEqual([{ what: 'API key', state: 'alive', how: 'only you can end it, at Any API key' }])
   })
 
   it('leaves nothing of it in the vault, sealed or not', async () => {
@@ -109,25 +110,26 @@ describe('revoking', () => {
     }
   })
 
-  it('is done here even when the provider cannot be asked', async () => {
+  it('[security 7.2] is done here even when the provider cannot be asked, and says which of the two it was', async () => {
     const trouble = canary('trouble')
     flow.revoke = () => Promise.reject(new Error(trouble))
     const { lines } = await house.owner.revoke('practice')
-    expect(lines).toEqual([{ what: 'credential', died: false, how: 'the provider could not be asked' }])
+    const how = 'the provider could not be asked; it is tried again until it is done, for up to 7 days'
+    expect(lines).toEqual([{ what: 'credential', state: 'queued', how }])
     expect(await house.owner.accounts()).toEqual([])
   })
 
   it('is done even when the credential does not open any more', async () => {
     await house.inFile((file) => file.exec('update sealed set bytes = zeroblob(60)'))
     const { lines } = await house.owner.revoke('practice')
-    expect(lines).toEqual([{ what: 'credential', died: false, how: 'it could not be read any more' }])
+    expect(lines).toEqual([{ what: 'credential', state: 'alive', how: 'it could not be read any more' }])
     expect(await house.owner.accounts()).toEqual([])
   })
 
   it('is done even when the provider is no longer known here', async () => {
-    await house.inFile((file) => file.exec("update accounts set flow = 'forgotten'"))
+    await house.meanwhile(() => rm(join(house.home, 'config', 'providers', 'practice.json')))
     const { lines } = await house.owner.revoke('practice')
-    expect(lines).toEqual([{ what: 'credential', died: false, how: 'this build knows no way to end it' }])
+    expect(lines).toEqual([{ what: 'credential', state: 'alive', how: 'this build knows no way to end it' }])
   })
 
   it('is done once', async () => {
@@ -143,19 +145,23 @@ describe('revoking', () => {
       if (end.status === 'rejected') expect(end.reason.code).toBe('not-connected')
   })
 
-  it('does not end what was put in its place while the provider was asked', async () => {
+  it('is over here before the provider is asked, and what is connected after it is another account', async () => {
     const asked = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()
-    flow.revoke = async () => {
+    const usual = flow.revoke
+    const old = issue.token
+    flow.revoke = async (...all) => {
       asked.resolve()
       await goOn.promise
-      return []
+      return usual(...all)
     }
-    const revoked = refusal(house.owner.revoke('practice'))
+    const revoked = house.owner.revoke('practice')
     await asked.promise
-    await house.owner.reconnect('practice')
+    expect(await refusal(house.owner.reconnect('practice'))).toMatchObject({ code: 'not-connected' })
+    await house.owner.connect({ provider: 'practice' })
     goOn.resolve()
-    expect(await revoked).toMatchObject({ code: 'conflict' })
+    expect((await revoked).lines).toMatchObject([{ state: 'died' }])
+    expect(issue.ended).toEqual([old])
     expect((await house.owner.lend({ address: 'practice' })).token.reveal()).toBe(issue.token)
   })
 

@@ -1,70 +1,133 @@
 import { ValetkeyError } from '#client'
-import type { Caller } from '../model/caller.ts'
-import type { AccountRow, Rows } from '../model/storage.ts'
+import { type Caller, isOwnerId } from '../model/caller.ts'
+import { type AccountRow, EVERY_OWNER } from '../model/storage.ts'
 import type { Receipt } from '../model/words.ts'
-import { addressOf, showAccount } from './accounts.ts'
+import { addressOf } from './accounts.ts'
 import { callersBoundTo } from './bindings.ts'
-import { takeHolding } from './grants.ts'
-import { accountOf, behind, type Kit } from './kit.ts'
-import { endLeases } from './leases.ts'
-import { endSession } from './sessions.ts'
-import { endUpstream } from './upstream.ts'
+import { isOver } from './forwarding/streams.ts'
+import { accountOf, behind, type Kit, notConnected } from './kit.ts'
+import { type Cut, cutOff } from './outbox/cutting.ts'
+import { inShort, putOnRecord, queued, type Told, tellNow, unreadable } from './outbox/outbox.ts'
+import { stopWaiting } from './sign-ins/sessions.ts'
+import { tell } from './telling.ts'
 
-/** Ends an account: upstream first, then here, whether or not the provider answered. */
+/** So many accounts are cut off in one transaction. */
+const AT_ONCE = 100
+
+/** Ends an account: here at once and for good, then at its provider, as soon as that can be told. */
 export async function revoke(kit: Kit, caller: Caller, text: string): Promise<Receipt> {
   const passage = await kit.gate.pass(caller, 'revoke', { address: text })
   return behind(
     passage,
     async () => {
-      const holding = await takeHolding(kit, accountOf(passage, text))
-      const { account } = holding
-      const bound = await callersBoundTo(kit, account)
-      const lines = await endUpstream(kit, holding)
-      const ended = await eraseHere(kit, account)
-      const shown = await showAccount(kit, account.owner, account.id)
-      if (shown !== undefined) kit.happenings.tell(account.owner, 'revoked', shown, bound)
-      return { accountId: account.id, address: addressOf(account), at: kit.now(), lines, ...ended }
+      const [receipt] = await endAccounts(kit, [accountOf(passage, text)])
+      if (receipt === undefined) throw notConnected(text)
+      return receipt
     },
-    ({ lines }) => `${lines.filter((line) => line.died).length} of ${lines.length} died at the provider`,
+    ({ lines }) => inShort(lines),
   )
 }
 
-/** The account stays as history; all that it could be used by is gone. */
-async function eraseHere(
+/** All accounts of the owner. */
+export async function revokeAll(kit: Kit, caller: Caller): Promise<readonly Receipt[]> {
+  const passage = await kit.gate.pass(caller, 'revoke', { name: 'all accounts' })
+  return behind(passage, () => endAllOf(kit, caller.owner), manyInShort)
+}
+
+/** All accounts of everybody, or of one owner, for whoever keeps the vault. */
+export async function revokeEverything(
   kit: Kit,
-  account: AccountRow,
-): Promise<Pick<Receipt, 'leasesEnded' | 'bindingsEnded'>> {
-  const { owner, id: accountId } = account
-  return kit.storage.transaction('synced', async (rows) => {
-    await markRevoked(kit, rows, account)
-    await kit.vault.erase(rows, owner, accountId)
-    const bindings = await rows.list('bindings', { owner, accountId })
-    for (const binding of bindings) await kit.vault.erase(rows, owner, binding.id)
-    await rows.remove('bindings', { owner, accountId })
-    await endSignIns(kit, rows, account)
-    const leasesEnded = await endLeases(kit, rows, { owner, accountId }, 'revocation')
-    return { leasesEnded, bindingsEnded: bindings.length }
+  caller: Caller,
+  owner?: string,
+): Promise<readonly Receipt[]> {
+  const name = `all accounts of ${owner ?? 'everybody'}`
+  const passage = await kit.gate.pass(caller, 'revoke-everything', { name })
+  return behind(passage, async () => endAllOf(kit, whoseOf(owner)), manyInShort)
+}
+
+function whoseOf(owner: string | undefined): AccountRow['owner'] | typeof EVERY_OWNER {
+  if (owner === undefined) return EVERY_OWNER
+  if (isOwnerId(owner)) return owner
+  throw new ValetkeyError('invalid-request', 'this is not an owner', { hint: 'one is written person:ada' })
+}
+
+/** Each of them has a line of its own on the record. */
+export async function endAllOf(
+  kit: Kit,
+  owner: AccountRow['owner'] | typeof EVERY_OWNER,
+  patience?: number,
+): Promise<readonly Receipt[]> {
+  const rows = await kit.storage.list('accounts', { owner }, { orderBy: 'connectedAt' })
+  const accounts = rows.filter(({ status }) => status !== 'revoked')
+  const receipts = await endAccounts(kit, accounts, patience)
+  const owners = new Map(accounts.map((account) => [account.id, account.owner]))
+  await Promise.all(
+    receipts.map(({ accountId, address: about, lines }) => {
+      const whose = owners.get(accountId)
+      return whose && putOnRecord(kit, { owner: whose, about }, lines)
+    }),
+  )
+  return receipts
+}
+
+/** All of them are cut off before any provider is asked, so that none of them waits for another one's. */
+async function endAccounts(
+  kit: Kit,
+  accounts: readonly AccountRow[],
+  patience?: number,
+): Promise<readonly Receipt[]> {
+  const bound = new Map<string, readonly string[]>()
+  for (const account of accounts) bound.set(account.id, await callersBoundTo(kit, account))
+  const cuts: Cut[] = []
+  for (let at = 0; at < accounts.length; at += AT_ONCE)
+    cuts.push(...(await cutSome(kit, accounts.slice(at, at + AT_ONCE))))
+  for (const { account } of cuts) await tell(kit, 'revoked', account, bound.get(account.id) ?? [])
+  const told = await tellNow(
+    kit,
+    cuts.flatMap(({ owed }) => owed),
+    patience,
+  )
+  return cuts.map((cut) => receiptOf(kit, cut, told))
+}
+
+/** What somebody else has ended meanwhile is left out. */
+async function cutSome(kit: Kit, accounts: readonly AccountRow[]): Promise<readonly Cut[]> {
+  const cuts = await kit.storage.transaction('synced', async (rows) => {
+    const cut: Cut[] = []
+    for (const { owner, id } of accounts) {
+      const present = await rows.get('accounts', { owner, id })
+      if (present !== undefined && present.status !== 'revoked') cut.push(await cutOff(kit, rows, present))
+    }
+    return cut
   })
-}
-
-/** What was put in its place since the provider was asked would be erased without being ended there. */
-async function markRevoked(kit: Kit, rows: Rows, account: AccountRow): Promise<void> {
-  const { owner, id, generation } = account
-  const over = { status: 'revoked', reason: null, dueAt: null, expiresAt: null } as const
-  const moved = { changedAt: kit.now().getTime(), generation: generation + 1 }
-  const changed = await rows.update('accounts', { owner, id, generation }, { ...over, ...moved })
-  if (changed === 0)
-    throw new ValetkeyError('conflict', `${addressOf(account)} was changed at the same moment`)
-}
-
-/** No sign-in that is still under way brings it back. */
-async function endSignIns(kit: Kit, rows: Rows, account: AccountRow): Promise<void> {
-  const { owner, id: accountId, provider } = account
-  const failure = {
-    code: 'not-connected',
-    detail: `${addressOf(account)} was revoked meanwhile`,
-    hint: `valetkey connect ${provider}`,
+  for (const { account, sessions } of cuts) {
+    forget(kit, account.id)
+    for (const { id } of sessions) await stopWaiting(kit, id)
   }
-  for (const session of await rows.list('flowSessions', { owner, accountId, state: 'asking' }))
-    await endSession(kit, session, 'failed', { failure }, rows)
+  return cuts
+}
+
+function forget({ accessTokens, unwritten, troubles, streams }: Kit, accountId: string): void {
+  streams.cut({ accountId }, isOver('the account was revoked'))
+  accessTokens.forget(accountId)
+  unwritten.delete(accountId)
+  troubles.delete(accountId)
+}
+
+function receiptOf(kit: Kit, cut: Cut, told: Told): Receipt {
+  const { account, owed, isReadable, lent, leasesEnded, bindingsEnded } = cut
+  const lines = isReadable ? owed.flatMap(({ id }) => told.get(id) ?? [queued()]) : [unreadable()]
+  return {
+    accountId: account.id,
+    address: addressOf(account),
+    at: kit.now(),
+    lines,
+    livesOn: lines.every(({ state }) => state === 'died') ? [] : lent,
+    leasesEnded,
+    bindingsEnded,
+  }
+}
+
+function manyInShort(receipts: readonly Receipt[]): string {
+  return `${receipts.length} accounts: ${inShort(receipts.flatMap(({ lines }) => lines))}`
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ValetkeyError } from '#client'
@@ -7,8 +6,9 @@ import { openServer, type PostgresServer } from '../../test/postgres.ts'
 import { PRACTICE } from '../../test/practice.ts'
 import { renewingFlow, type Upstream } from '../../test/renewing.ts'
 import type { ValetkeyEvent } from '../model/words.ts'
+import { canaryBytes } from '../testing/canary.ts'
 
-const env = { VALETKEY_KEY: randomBytes(32).toString('base64url') }
+const env = { VALETKEY_KEY: canaryBytes('mk', 32).toString('base64url') }
 
 let server: PostgresServer
 let url: string

@@ -170,7 +170,7 @@ describe('a key that is not proved', () => {
       { status: 302, headers: { location: 'https://evil.test/' } },
       'the provider answered 302, which proves nothing about this key',
     ],
-    ['not answered', { hangUp: true }, 'the provider could not be reached'],
+    ['not answered', { hangUp: true }, 'the answer of the provider was lost on the way'],
   ])('is asked for again with the reason, and may be kept: %s', async (_, answer, because) => {
     const { context, there } = await at('openai', answer)
     const turn = await sign(context, { key: openaiKey })

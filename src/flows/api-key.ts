@@ -36,6 +36,8 @@ export const apiKeyFlow: Flow = {
   id: 'api-key',
   nature: 'pure',
   comesBack: false,
+  // Only a person ends it.
+  endsAlone: true,
 
   async begin(context) {
     const asked = questions(context)
@@ -88,10 +90,21 @@ async function prove(
     return { done: { credential, profile } }
   }
   const { verify } = context.signIn
-  if (keep || verify === undefined) return done(null, null)
+  if (keep || (verify === undefined && !mustProve(context))) return done(null, null)
+  if (verify === undefined) return again(context, values, UNPROVABLE, true)
   const finding = await liveCheck(context, verify, destination, credential)
   if (finding.alive) return done(finding.subject, finding.displayName)
   return context.insist ? done(null, null) : again(context, values, finding.why, true)
+}
+
+/** What works is not given up for what nobody has tried. */
+function mustProve({ replaces, insist }: FlowContext): boolean {
+  return replaces === true && !insist
+}
+
+const UNPROVABLE: Why = {
+  because: 'this provider has nothing to prove a key by, and the one in use would be given up for it',
+  code: 'invalid-credentials',
 }
 
 const UNSENDABLE: Why = { because: 'this value cannot be sent in a request', code: 'key-format' }

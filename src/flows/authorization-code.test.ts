@@ -164,7 +164,7 @@ describe('what comes back', () => {
   it.each<[string, Partial<Record<string, unknown>>, boolean]>([
     ['a life of its own', { expires_in: 60 }, false],
     ['no known end', { expires_in: undefined, refresh_token: undefined }, true],
-    ['no known end, though it can be renewed', { expires_in: undefined }, true],
+    ['no known end, though it can be renewed', { expires_in: undefined }, false],
   ])('is standing or not by its end: %s', async (_, change, standing) => {
     const { context, flow, there } = await at({}, { token: (it) => ({ body: { ...it, ...change } }) })
     expect((await signInBy(flow, context, there.consent)).credential.standing).toBe(standing)
@@ -340,7 +340,7 @@ describe('a sign-in that does not end well', () => {
     ['server-error', 'trouble of its own', () => ({ status: 503, body: '<html>' })],
     ['rate-limited', 'too many requests', () => ({ status: 429 })],
     ['bad-answer', 'a refusal without a reason', () => ({ status: 400, body: 'no' })],
-    ['network-error', 'nothing', () => ({ hangUp: true })],
+    ['answer-lost', 'nothing', () => ({ hangUp: true })],
   ])('says %s for %s', async (code, _, token) => {
     await expect(failing({ token: token as NonNullable<Script['token']> })).rejects.toMatchObject({ code })
   })

@@ -34,6 +34,7 @@ export function authorizationCodeFlow(found: Found = { servers: new Map(), keys:
         : comeBack(context, held, memory, answer, found)
     },
 
+    renews: ({ kept }) => kept['refreshToken'] !== undefined,
     refresh: (context, credential) => renew(context, credential, found),
     revoke: (context, credential) => endGrant(context, credential, found),
   }

@@ -36,11 +36,12 @@ export async function askToEnd(
   ] as const
   const { method } = request
   judge(
-    await ask(context.network, placeOf(context, request, client), {
-      method,
-      headers,
-      body: JSON.stringify(json),
-    }),
+    await ask(
+      context.network,
+      placeOf(context, request, client),
+      { method, headers, body: JSON.stringify(json) },
+      { now: context.now },
+    ),
   )
 }
 
@@ -74,7 +75,9 @@ function filledIn(name: string, text: string, known: Readonly<Record<string, str
 /** What is not known there is not told apart from what another client may not end. */
 function judge(answer: Answer): void {
   refuseTrouble(answer)
-  const { status } = answer
+  const { status, retryAfter } = answer
+  // Some servers say so when they are asked too often.
+  if (status === 403 && retryAfter !== undefined) refuseTrouble({ ...answer, status: 429 })
   if (status === 200 || status === 204) return
   if (status === 401 || status === 403) throw refused('the provider does not accept this client')
   if (status === 404) throw refused('the provider does not know it, or not as one of this client')

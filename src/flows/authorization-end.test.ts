@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Credential } from '../model/credential.ts'
-import type { FlowContext } from '../model/flow.ts'
+import type { FlowContext, RevokedPiece } from '../model/flow.ts'
 import { Secret } from '../model/secret.ts'
 import { openNetwork } from '../network/network.ts'
 import { readBuiltIn } from '../providers/built-in.ts'
@@ -81,17 +81,62 @@ describe('an end by a request of the provider’s own', () => {
       'the provider does not know it, or not as one of this client',
     ],
     ['the client is not accepted', { status: 401 }, 'the provider does not accept this client'],
+    ['the client may not do that', { status: 403 }, 'the provider does not accept this client'],
     ['it is spammed', { status: 422 }, 'the provider answered 422, which does not say that it is ended'],
     ['it is taken for something else', { status: 202 }, 'the provider answered 202, which does not'],
-    ['there is trouble', { status: 503 }, 'the provider has trouble of its own'],
-    ['it is asked too often', { status: 429 }, 'the provider had too many requests'],
-    ['it leads away', { status: 307, headers: { location: 'http://127.0.0.1:9/' } }, 'which leads nowhere'],
-    ['it hangs up', { hangUp: true }, 'could not be reached'],
-  ])('[security 7.2] is told not to have come where %s', async (_, answer, why) => {
+  ])(
+    '[security 7.2] is told not to have come where %s, and is not asked for again',
+    async (_, answer, why) => {
+      const { revoke } = await atGitHub(answer)
+      const pieces = await revoke()
+      expect(pieces).toEqual([{ what: 'access token', died: false, how: expect.stringContaining(why) }])
+      expect(pieces[0]?.how).toContain(BY_HAND)
+    },
+  )
+
+  it.each<[string, StandInAnswer, string, RevokedPiece['again']]>([
+    ['there is trouble', { status: 503 }, 'the provider has trouble of its own', {}],
+    [
+      'there is trouble for a while',
+      { status: 503, headers: { 'retry-after': '90' } },
+      'the provider has trouble of its own',
+      { after: 90 },
+    ],
+    [
+      'it is asked too often',
+      { status: 429, headers: { 'retry-after': '60' } },
+      'the provider had too many requests',
+      { after: 60 },
+    ],
+    [
+      'it is asked too often, in other words',
+      { status: 403, headers: { 'retry-after': '60' } },
+      'the provider had too many requests',
+      { after: 60 },
+    ],
+    [
+      'it leads away',
+      { status: 307, headers: { location: 'http://127.0.0.1:9/' } },
+      'which leads nowhere',
+      {},
+    ],
+    ['it hangs up', { hangUp: true }, 'was lost on the way', {}],
+  ])('[security 7.1] [security 7.2] may be asked for again where %s', async (_, answer, why, again) => {
     const { revoke } = await atGitHub(answer)
     const pieces = await revoke()
-    expect(pieces).toEqual([{ what: 'access token', died: false, how: expect.stringContaining(why) }])
+    expect(pieces).toEqual([{ what: 'access token', died: false, how: expect.stringContaining(why), again }])
     expect(pieces[0]?.how).toContain(BY_HAND)
+  })
+
+  it('says when what nobody can end here is over by itself', async () => {
+    const { revoke } = await atGitHub({ status: 204 })
+    const kept = { refreshToken: new Secret(refreshToken) }
+    const idleEndsAt = new Date('2027-05-01T10:00:00Z')
+    expect((await revoke({ ...credential(kept), worn: {}, idleEndsAt }))[0]).toEqual({
+      what: 'refresh token',
+      died: false,
+      how: `${BY_HAND}; by itself it ends on 2027-05-01`,
+    })
   })
 
   it.each([{ clientSecret: undefined }, { clientSecret: new Secret('') }])(

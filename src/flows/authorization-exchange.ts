@@ -29,7 +29,7 @@ export async function exchange(
   const vars = { ...held.vars, ...captured }
   const server = placedAnew(context, held.server, vars, captured)
   const tokens = await redeem(context, { ...held, server }, params)
-  const credential = credentialOf(tokens, held.scopes, context.now())
+  const credential = credentialOf(tokens, held.scopes, standingOf(context).oauth, context.now())
   const whose =
     held.nonce === undefined
       ? await ownerOf(context, vars, credential)

@@ -8,6 +8,7 @@ import { ValetkeyError } from '#client'
 import type { FlowContext } from '../model/flow.ts'
 import type { OAuth, SignIn } from '../model/provider.ts'
 import { configurationFor } from '../protocol/client.ts'
+import { isScope } from '../protocol/scopes.ts'
 import type { Server } from '../protocol/server.ts'
 import { tokenAnswer } from '../protocol/token-answer.ts'
 import type { Visiting } from './authorization-memory.ts'
@@ -93,7 +94,7 @@ function ownScopes(values: Values): readonly string[] {
     own(values, 'scopes')
       ?.split(/[\s,]+/)
       .filter(Boolean) ?? []
-  if (scopes.every((scope) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope))) return scopes
+  if (scopes.every(isScope)) return scopes
   throw new ValetkeyError('invalid-request', 'these cannot be scopes')
 }
 

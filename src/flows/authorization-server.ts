@@ -1,4 +1,4 @@
-import { ValetkeyError } from '#client'
+import { type ErrorCode, ValetkeyError } from '#client'
 import type { Client, FlowContext } from '../model/flow.ts'
 import type { OAuth } from '../model/provider.ts'
 import { type FoundServers, findServer } from '../protocol/discovery.ts'
@@ -42,6 +42,30 @@ export async function serverOf(context: FlowContext, vars: Values, { servers }: 
   const destination = catalogue.destination(provider, vars)
   const { oauth } = standingOf(context)
   return findServer(network, oauth, destination, { found: servers, now })
+}
+
+/**
+ * The server of an account that was signed in to once. It was found then, so what keeps it from being found
+ * now may pass; and nothing of the account was shown to anybody yet, so no answer was lost.
+ */
+export async function serverAgain(context: FlowContext, found: Found): Promise<Server> {
+  standingOf(context)
+  return serverOf(context, knownValues(context), found).catch((error: unknown) => {
+    throw error instanceof ValetkeyError ? passing(error) : error
+  })
+}
+
+const PASSING: Partial<Record<ErrorCode, ErrorCode>> = {
+  'provider-not-configured': 'bad-answer',
+  'answer-lost': 'network-error',
+  'answer-timeout': 'network-error',
+}
+
+function passing({ code, message, hint, retryAfter }: ValetkeyError): ValetkeyError {
+  return new ValetkeyError(PASSING[code] ?? code, message, {
+    ...(hint === undefined ? {} : { hint }),
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  })
 }
 
 /** Where the keys of a server are, if it shows any and signs with them. */

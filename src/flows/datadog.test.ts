@@ -16,6 +16,7 @@ import { authorizationCodeFlow } from './authorization-code.ts'
 
 const REDIRECT_URI = 'http://127.0.0.1:8080/callback'
 const CLIENT_ID = 'doc-buddy'
+const HANDLE = 'zoe@example.com'
 const SCOPES = [
   'apm_service_catalog:read',
   'metrics:read',
@@ -35,7 +36,12 @@ let asked: string[]
 
 beforeEach(async () => {
   there = await hostileServer({
-    endpoints: { authorize: '/oauth2/v1/authorize', token: '/oauth2/v1/token', revoke: '/oauth2/v1/revoke' },
+    endpoints: {
+      authorize: '/oauth2/v1/authorize',
+      token: '/oauth2/v1/token',
+      revoke: '/oauth2/v1/revoke',
+      userinfo: '/api/v2/current_user',
+    },
     redirectUris: [REDIRECT_URI],
   })
   asked = []
@@ -64,6 +70,7 @@ function comingBack(more: Readonly<Record<string, string>>): void {
       for (const [name, value] of Object.entries(more)) answer.set(name, value)
     },
     token: ({ id_token: _, ...honest }) => ({ body: { ...honest, scope: SCOPES.join(' ') } }),
+    userinfo: () => ({ body: { data: { type: 'users', id: 'user-1', attributes: { handle: HANDLE } } } }),
   })
 }
 
@@ -136,7 +143,9 @@ describe('the sign-in to Datadog', () => {
     expect(challenge.digest('base64url')).toBe(sent['code_challenge'])
     expect(credential).toMatchObject({ scopes: SCOPES, tokenType: 'Bearer', standing: false })
     expect(credential.expiresAt).toBeInstanceOf(Date)
-    expect(profile.vars).toEqual({ site: 'datadoghq.eu' })
+    expect(profile).toEqual({ subject: 'user-1', displayName: HANDLE, vars: { site: 'datadoghq.eu' } })
+    const [whose] = there.requests.filter(({ path }) => path === '/api/v2/current_user')
+    expect(whose?.headers['authorization']).toBe(`Bearer ${credential.worn['accessToken']?.reveal()}`)
 
     const later = { ...context, known: { site: new Secret('datadoghq.eu') }, redirectUri: undefined }
     const fresh = await flow.refresh?.(later, credential)
@@ -154,7 +163,7 @@ describe('the sign-in to Datadog', () => {
       ['refresh token', true],
       ['access token', true],
     ])
-    expect(asked).toEqual(Array(4).fill('https://api.datadoghq.eu'))
+    expect(asked).toEqual(Array(5).fill('https://api.datadoghq.eu'))
     for (const { headers, method } of there.requests.filter(({ path }) => path !== url.pathname))
       if (method === 'POST') expect(headers['content-type']).toMatch(/^application\/x-www-form-urlencoded/)
   })
@@ -176,7 +185,7 @@ describe('the sign-in to Datadog', () => {
     const turn = await flow.begin(context)
     expect(visitOf(turn).url.host).toBe(app)
     expect(issuedBy(await comeBack(context, turn)).profile.vars).toEqual({ site })
-    expect(asked).toEqual([`https://api.${site}`])
+    expect(asked).toEqual(Array(2).fill(`https://api.${site}`))
   })
 
   it('asks for the site alone where it is not known', async () => {
@@ -216,7 +225,7 @@ describe('the site that Datadog tells', () => {
     [{ domain: 'datadoghq.eu', site: 'https://app.datadoghq.eu' }, 'datadoghq.eu'],
   ])('is the one of the account: %j', async (more, site) => {
     expect(await told(more)).toBe(site)
-    expect(asked).toEqual([`https://api.${site}`])
+    expect(asked).toEqual(Array(2).fill(`https://api.${site}`))
   })
 
   it.each<Readonly<Record<string, string>>>([

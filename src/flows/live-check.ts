@@ -92,6 +92,7 @@ const TROUBLE: Partial<Record<ErrorCode, string>> = {
   'certificate-pin': 'the provider showed another certificate than the one expected',
   'connect-timeout': 'the provider did not pick up in time',
   'answer-timeout': 'the provider did not answer in time',
+  'answer-lost': 'the answer of the provider was lost on the way',
   'response-too-large': 'the provider answered something that makes no sense',
 }
 

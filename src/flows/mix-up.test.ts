@@ -1,4 +1,5 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { report } from '../../test/figures.ts'
 import type { FlowContext } from '../model/flow.ts'
 import { Secret } from '../model/secret.ts'
 import { openNetwork } from '../network/network.ts'
@@ -55,9 +56,7 @@ afterEach(async () => {
 
 afterAll(() => {
   const { cases, codes, strayed } = counted
-  process.stdout.write(
-    `mix-up: ${cases} cases, ${codes} codes issued, ${strayed} at a wrong token endpoint\n`,
-  )
+  report('codes at a wrong token endpoint', strayed, codes, `${cases} mix-ups with two real servers`)
 })
 
 async function twoServers(guise: Guise, guard: Guard) {

@@ -1,13 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type AuditVerb, ValetkeyError } from '#client'
+import { leave } from '../../test/leave.ts'
 import { type Caller, type CallerId, THE_PERSON } from '../model/caller.ts'
 import type { AuditChain, Gate } from '../model/gate.ts'
 import { type AccountRow, EVERY_OWNER, type Storage } from '../model/storage.ts'
 import type { VaultKeeper } from '../model/vault.ts'
 import { openSqlite } from '../storage/sqlite.ts'
+import { canary } from '../testing/canary.ts'
 import { fileSource } from '../vault/sources/file.ts'
 import { openVault } from '../vault/vault.ts'
 import { auditChain } from './chain.ts'
@@ -28,6 +30,14 @@ const ACCOUNT: AccountRow = {
   lastUsedAt: null,
   expiresAt: null,
   dueAt: null,
+  tries: 0,
+  nextTryAt: null,
+  askedAt: null,
+  diesAt: null,
+  warnedAt: null,
+  rotateDays: null,
+  rotateAt: null,
+  rotateToldAt: null,
 }
 
 const me = caller('person:owner')
@@ -62,7 +72,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await chain.pause()
   await disk.close()
-  await rm(folder, { recursive: true })
+  await leave(folder)
 })
 
 describe('a yes', () => {
@@ -169,8 +179,51 @@ describe('a no', () => {
   })
 })
 
+describe('a no before anything could be judged', () => {
+  it('is on record as well, with its code, and is told as it was', async () => {
+    const changed = new ValetkeyError('tampered', 'a binding was changed', { hint: 'valetkey unbind b' })
+    gate = openGate({ chain, standing: () => Promise.reject(changed), now })
+    const refusal = await refused(stranger, 'lend', 'github')
+    expect(refusal).toBe(changed)
+    expect(refusal.rowsThen).toBe(1)
+    expect(await record()).toEqual([{ seq: 1, verb: 'lend', outcome: 'refused', code: 'tampered' }])
+    gate = openGate({ chain, standing: () => Promise.reject(new Error('a mistake')), now })
+    await expect(gate.pass(stranger, 'forward', { address: 'github' })).rejects.toThrow('a mistake')
+    expect((await chain.read(THE_PERSON, { limit: 1 }))[0]).toMatchObject({
+      verb: 'forward',
+      outcome: 'refused',
+      code: 'internal-error',
+    })
+  })
+
+  it('[security 20.2] does not put on record what was given in the place of an address', async () => {
+    const pasted = `sk-${canary('pasted')}+/=`
+    gate = openGate({
+      chain,
+      standing: () => Promise.reject(new ValetkeyError('invalid-request', 'this is not an account')),
+      now,
+    })
+    await refused(me, 'lend', pasted)
+    const [entry] = await chain.read(THE_PERSON, {})
+    expect(entry).toMatchObject({ target: 'an address that cannot be read', code: 'invalid-request' })
+    expect(JSON.stringify(entry)).not.toContain(pasted)
+  })
+
+  it('is not told where it cannot be recorded', async () => {
+    gate = openGate({
+      chain,
+      standing: () => Promise.reject(new ValetkeyError('tampered', 'it was changed')),
+      now,
+    })
+    full = true
+    await expect(gate.pass(stranger, 'lend', { address: 'github' })).rejects.toMatchObject({
+      code: 'not-recorded',
+    })
+  })
+})
+
 describe('when the record cannot be written', () => {
-  it.each(['lend', 'reveal'] as const)('no answer leaves: %s', async (verb) => {
+  it.each(['lend', 'reveal'] as const)('[security 20.2] no answer leaves: %s', async (verb) => {
     const { close } = await gate.pass(bound(), verb, { address: 'github' })
     full = true
     await expect(close('done')).rejects.toMatchObject({
@@ -180,7 +233,7 @@ describe('when the record cannot be written', () => {
     })
   })
 
-  it('no answer leaves either when only the opening failed', async () => {
+  it('[security 20.2] no answer leaves either when only the opening failed', async () => {
     full = true
     const { close } = await gate.pass(me, 'lend', { address: 'github' })
     await turns(5)
@@ -189,12 +242,15 @@ describe('when the record cannot be written', () => {
     expect(await record()).toEqual([])
   })
 
-  it.each(['forward', 'connect', 'revoke', 'bind'] as const)('nothing is begun: %s', async (verb) => {
-    full = true
-    await expect(gate.pass(me, verb, { address: 'github' })).rejects.toMatchObject({ code: 'not-recorded' })
-    full = false
-    expect(await record()).toEqual([])
-  })
+  it.each(['forward', 'connect', 'revoke', 'bind'] as const)(
+    '[security 20.2] nothing is begun: %s',
+    async (verb) => {
+      full = true
+      await expect(gate.pass(me, verb, { address: 'github' })).rejects.toMatchObject({ code: 'not-recorded' })
+      full = false
+      expect(await record()).toEqual([])
+    },
+  )
 
   it('a refusal is no longer told apart', async () => {
     full = true
@@ -203,7 +259,7 @@ describe('when the record cannot be written', () => {
     })
   })
 
-  it('every answer that left is on record, to the last page of the file', async () => {
+  it('[security 20.2] every answer that left is on record, to the last page of the file', async () => {
     const small = await openSqlite(join(folder, 'small.db'), { maxPages: 150 })
     const sealed = await openVault({
       storage: small,
@@ -235,7 +291,7 @@ describe('when the record cannot be written', () => {
     await small.close()
   })
 
-  it('a locked vault is said to be locked', async () => {
+  it('[security 20.2] a locked vault is said to be locked', async () => {
     await chain.pause()
     await expect(gate.pass(me, 'forward', { address: 'github' })).rejects.toMatchObject({ code: 'locked' })
   })
@@ -286,7 +342,7 @@ function bound(): Caller {
 }
 
 function caller(id: CallerId): Caller {
-  return { id, owner: THE_PERSON, proof: { door: 'test' } }
+  return { id, owner: THE_PERSON, proof: { door: 'test', uid: 1000 } }
 }
 
 function anchor() {

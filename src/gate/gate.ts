@@ -1,11 +1,11 @@
-import { type AuditVerb, ValetkeyError } from '#client'
+import { type AuditVerb, type ErrorCode, parseAddress, ValetkeyError } from '#client'
 import type { Caller, Proof } from '../model/caller.ts'
 import type { AuditChain, Gate, NewEntry, Passage, Standing, Target } from '../model/gate.ts'
 import { asAsked, judge } from './policy.ts'
 
 interface GateParts {
   readonly chain: AuditChain
-  /** What is known about this caller and this address; it refuses nobody. */
+  /** What is known about this caller and this address. It throws where that cannot be known, as of no address. */
   readonly standing: (caller: Caller, target: Target) => Promise<Standing>
   readonly now: () => Date
 }
@@ -23,9 +23,12 @@ const IN_MEMORY: readonly AuditVerb[] = ['lend', 'reveal']
 export function openGate({ chain, standing, now }: GateParts): Gate {
   return {
     async pass(caller, verb, target) {
-      const found = await standing(caller, target)
-      const verdict = judge(caller, verb, target, found, now())
       const line = lineOf(caller, verb, target)
+      const found = await standing(caller, target).catch(async (error: unknown) => {
+        await chain.append({ ...line, outcome: 'refused', code: codeOf(error) })
+        throw error
+      })
+      const verdict = judge(caller, verb, target, found, now())
       if (!verdict.allowed) {
         await chain.append({ ...line, outcome: 'refused', code: verdict.code })
         throw new ValetkeyError(verdict.code, verdict.message, { hint: verdict.hint })
@@ -72,8 +75,17 @@ function lineOf(caller: Caller, verb: AuditVerb, target: Target): Line {
     caller: caller.id,
     proof: printProof(caller.proof),
     verb,
-    target: asAsked(target),
+    target: readable(target) ? asAsked(target) : 'an address that cannot be read',
   }
+}
+
+/** What is no address may be anything, such as a key that was pasted in the wrong place. */
+function readable({ address }: Target): boolean {
+  return address === undefined || parseAddress(address) !== undefined
+}
+
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof ValetkeyError ? error.code : 'internal-error'
 }
 
 function printProof({ door, uid, pid, executable, startedAt }: Proof): string {

@@ -6,7 +6,7 @@ import { canonical, genesis, hashOf, parseAnchor, printAnchor } from './layout.t
 // Written out by hand from the words at the top of the layout, so that the format stays what it is.
 
 describe('the bytes of the record', () => {
-  it('hashes an entry as the layout says', () => {
+  it('[security 20.2] hashes an entry as the layout says', () => {
     const row = { seq: 258, owner: THE_PERSON, at: 1, keyId: 'k', sealed: Uint8Array.of(7, 8) }
     const parts = [
       `00000020${'ab'.repeat(32)}`,
@@ -29,7 +29,7 @@ describe('the bytes of the record', () => {
     expect(genesis('v2').hash).not.toEqual(genesis('v1').hash)
   })
 
-  it('writes an entry in one way only', () => {
+  it('[security 20.2] writes an entry in one way only', () => {
     const proof = { caller: 'app:agent', proof: 'test' } as const
     const one = canonical({
       seq: 1,

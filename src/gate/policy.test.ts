@@ -50,11 +50,21 @@ const OWNERS_ALONE: readonly AuditVerb[] = [
   'rekey',
   'erase-owner',
   'export',
+  'import',
   'accept-restore',
   'prune-audit',
   'read-audit',
   'verify-audit',
 ]
+
+const AT_THE_TERMINAL = [
+  ['export', 'valetkey vault export'],
+  ['import', 'valetkey vault import'],
+  ['rekey', 'valetkey vault rekey'],
+  ['erase-owner', 'valetkey vault erase'],
+  ['accept-restore', 'valetkey vault accept-restore'],
+  ['prune-audit', 'valetkey audit prune'],
+] as const satisfies ReadonlyArray<readonly [AuditVerb, string]>
 
 describe('what the owner may do', () => {
   it('uses own accounts without a binding', () => {
@@ -67,6 +77,19 @@ describe('what the owner may do', () => {
     allow(me, verb, 'github/work')
     allow(me, verb)
   })
+
+  it.each(AT_THE_TERMINAL)('may %s at the terminal, and not from a page', (verb, command) => {
+    const page: Caller = { ...me, proof: { door: 'page' } }
+    expect(deny(page, verb, undefined, 'not-allowed').hint).toContain(command)
+    allow(me, verb)
+  })
+
+  it.each(['lock', 'unlock', 'connect', 'read-audit', 'verify-audit'] as const)(
+    'may %s from a page',
+    (verb) => {
+      allow({ ...me, proof: { door: 'page' } }, verb)
+    },
+  )
 
   it('is not handed what never dies by itself', () => {
     const refusal = deny(me, 'lend', 'openai', 'forward-only')
@@ -240,7 +263,7 @@ function nothing(): Standing {
 }
 
 function caller(id: CallerId): Caller {
-  return { id, owner: THE_PERSON, proof: { door: 'test' } }
+  return { id, owner: THE_PERSON, proof: { door: 'test', uid: 1000 } }
 }
 
 function account(address: string, more: Partial<AccountRow>): AccountRow {
@@ -260,6 +283,14 @@ function account(address: string, more: Partial<AccountRow>): AccountRow {
     lastUsedAt: null,
     expiresAt: null,
     dueAt: null,
+    tries: 0,
+    nextTryAt: null,
+    askedAt: null,
+    diesAt: null,
+    warnedAt: null,
+    rotateDays: null,
+    rotateAt: null,
+    rotateToldAt: null,
     ...more,
   }
 }

@@ -27,6 +27,20 @@ const ALLOWED: Verdict = { allowed: true }
 /** Where these are about an account, it must be there. */
 const NEEDS_ACCOUNT: readonly AuditVerb[] = ['rotate', 'revoke', 'refresh', 'bind']
 
+/**
+ * What takes everything away or lets it all out at once, and the command that does it. A page is let in by
+ * a cookie, which says nothing of who holds it; here the kernel has to say so.
+ */
+const AT_THE_TERMINAL: { readonly [V in AuditVerb]?: string } = {
+  'revoke-everything': 'valetkey vault revoke-everything',
+  export: 'valetkey vault export --to <file>',
+  import: 'valetkey vault import <file>',
+  rekey: 'valetkey vault rekey --to <source>',
+  'erase-owner': 'valetkey vault erase me',
+  'accept-restore': 'valetkey vault accept-restore',
+  'prune-audit': 'valetkey audit prune --before <time>',
+}
+
 const LONGEST_ADDRESS = 130
 
 /**
@@ -47,6 +61,13 @@ export function judge(
   return isOwner(caller) ? judgeOwner(question) : judgeOther(question)
 }
 
+/** Why the owner may not do this from where they are; the rest is not judged here. */
+export function fromElsewhere({ proof }: Caller, verb: AuditVerb): Refusal | undefined {
+  const hint = AT_THE_TERMINAL[verb]
+  if (hint === undefined || proof.uid !== undefined) return undefined
+  return refuse('not-allowed', `${wordsOf(verb)} is done at the terminal only`, hint)
+}
+
 /** The address as it was asked for, fit to be printed and to be kept. */
 export function asAsked({ address, name }: Target): string {
   const parsed = address === undefined ? undefined : parseAddress(address)
@@ -64,14 +85,20 @@ function judgeUse(question: Question, verb: May): Verdict {
   return account.status === 'needs-reauth' ? needsReauth(target, account) : ALLOWED
 }
 
-function judgeOwner({ verb, target, account }: Question): Verdict {
+function judgeOwner({ caller, verb, target, account }: Question): Verdict {
+  const elsewhere = fromElsewhere(caller, verb)
+  if (elsewhere !== undefined) return elsewhere
   const missing = target.address !== undefined && account === undefined
   return missing && NEEDS_ACCOUNT.includes(verb) ? notConnected(target) : ALLOWED
 }
 
 function judgeOther({ verb, target, binding }: Question): Verdict {
   if (target.address !== undefined && binding === undefined) return notConnected(target)
-  return refuse('not-allowed', `only the owner may ${verb.replaceAll('-', ' ')}`, 'ask the owner to do it')
+  return refuse('not-allowed', `only the owner may ${wordsOf(verb)}`, 'ask the owner to do it')
+}
+
+function wordsOf(verb: AuditVerb): string {
+  return verb.replaceAll('-', ' ')
 }
 
 function present(caller: Caller, account: AccountRow | undefined): AccountRow | undefined {

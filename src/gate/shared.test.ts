@@ -1,13 +1,14 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { AuditVerb } from '#client'
+import { report } from '../../test/figures.ts'
 import { openServer, type PostgresServer } from '../../test/postgres.ts'
 import { INSTALLATION, type OwnerId, THE_PERSON } from '../model/caller.ts'
 import type { Anchor, AuditChain, NewEntry } from '../model/gate.ts'
 import { EVERY_OWNER, type Storage } from '../model/storage.ts'
 import type { VaultKeeper } from '../model/vault.ts'
 import { openPostgres } from '../storage/postgres.ts'
+import { canaryBytes } from '../testing/canary.ts'
 import { environmentSource } from '../vault/sources/environment.ts'
 import { openVault } from '../vault/vault.ts'
 import { auditChain } from './chain.ts'
@@ -23,7 +24,7 @@ interface Broker {
   chain: AuditChain
 }
 
-const env = { VALETKEY_KEY: randomBytes(32).toString('base64url') }
+const env = { VALETKEY_KEY: canaryBytes('mk', 32).toString('base64url') }
 
 let server: PostgresServer
 let url: string
@@ -64,7 +65,7 @@ describe('one record that several brokers write to', () => {
       }),
     )
     const seconds = (performance.now() - begun) / 1000
-    process.stdout.write(`postgres, three brokers at one record: ${Math.round(75 / seconds)} batches/s\n`)
+    report('batches of three brokers in one record', `${Math.round(75 / seconds)}/s`, 75, 'real Postgres')
     expect(seqs.flat().toSorted((one, other) => one - other)).toEqual(upTo(150))
     for (const mine of seqs) expect(mine).toEqual(mine.toSorted((one, other) => one - other))
     for (const { chain } of three)

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { report } from '../../test/figures.ts'
+import { leave } from '../../test/leave.ts'
 import { INSTALLATION, type OwnerId, THE_PERSON } from '../model/caller.ts'
 import type { Anchor, NewEntry } from '../model/gate.ts'
 import { type AuditRow, EVERY_OWNER, type Storage } from '../model/storage.ts'
@@ -47,7 +49,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await storage.close()
-  await rm(folder, { recursive: true })
+  await leave(folder)
 })
 
 describe('a record that somebody changed from outside', () => {
@@ -66,7 +68,7 @@ describe('a record that somebody changed from outside', () => {
       if ((await verify()).ok) missed.push(`${n}: ${name}`)
       await restore()
     }
-    process.stdout.write(`audit tampering: ${TRIED} tried, ${TRIED - missed.length} found\n`)
+    report('tampered audit records that were noticed', TRIED - missed.length, TRIED, 'real SQLite')
     expect(missed).toEqual([])
     expect(await verify()).toMatchObject({ ok: true })
   })
@@ -93,7 +95,7 @@ describe('a record that somebody changed from outside', () => {
     await restore()
   })
 
-  it('is noticed when the anchor is taken away or made by somebody else', async () => {
+  it('[security 20.2] is noticed when the anchor is taken away or made by somebody else', async () => {
     expect((await verify(anchorOf(undefined))).problems).toEqual(['the anchor is missing'])
     const forged = Uint8Array.from(anchored)
     forged[8] = ENTRIES - 1

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
+import { freePort } from '../../test/free-port.ts'
+import { until } from '../../test/real.ts'
 import type { Ending, OpenCallback, RedirectWish } from '../model/callbacks.ts'
 import { canary } from '../testing/canary.ts'
 import { loopbackCallbacks } from './callback.ts'
@@ -37,7 +39,7 @@ async function open(
 const at = (uri: URL, query: Record<string, string>) => new URL(`?${new URLSearchParams(query)}`, uri)
 
 describe('the callback server', () => {
-  it('[security 18.5] [security 3.2] listens on loopback, on a port and a path that nobody can guess', async () => {
+  it('[security 18.5] [security 2.7] [security 3.2] listens on loopback, on a port and a path that nobody can guess', async () => {
     const [one, other] = [await open(wish()), await open(wish())]
     expect(one.hostname).toBe('127.0.0.1')
     expect(one.pathname).toMatch(/^\/github\/[\w-]{22}$/)
@@ -89,7 +91,12 @@ describe('the callback server', () => {
 
   it('[security 18.5] [security 1.14] puts nothing of the request on the page, and nothing foreign', async () => {
     const asked = wish()
-    const failure = { code: 'access-denied', detail: 'as the provider says', hint: null }
+    const failure = {
+      code: 'access-denied',
+      detail: 'as the provider says',
+      hint: null,
+      reaction: 'ask-the-person',
+    } as const
     const uri = await open(asked, async () => ({ done: false, provider: '<GitHub>', failure }))
     const query = { error: '<script>alert(1)</script>', state: asked.state }
     const answer = await fetch(at(uri, query))
@@ -119,13 +126,12 @@ describe('the callback server', () => {
     expect([(await answer()).status, (await answer()).status]).toEqual([400, 303])
   })
 
-  it('is gone after it was closed, after its time, and once the last page was shown', async () => {
-    const [closed, late, shown] = [wish(), wish({ until: new Date(Date.now() + 150) }), wish()]
+  it('[security 2.7] is gone after it was closed, after its time, and once the last page was shown', async () => {
+    const [closed, late, shown] = [wish(), wish({ until: new Date(Date.now() + 1500) }), wish()]
     const uris = [await open(closed), await open(late), await open(shown)]
     await opened.at(-3)?.close()
     await fetch(at(uris[2] as URL, { code: 'c', state: shown.state })).then((page) => page.text())
-    await pause(300)
-    for (const uri of uris) expect(await isRefused(uri)).toBe(true)
+    for (const uri of uris) await until(() => isRefused(uri))
   })
 
   it('still shows the last page when it is closed by what the browser brought', async () => {
@@ -175,8 +181,7 @@ describe('the callback server', () => {
     expect((await fetch(at(uri, { code: 'b', state: other }))).status).toBe(400)
     await fetch(at(uri, { code: 'c', state: one.state }))
     expect(arrived).toEqual(['other a', 'one c'])
-    await pause(100)
-    expect(await isRefused(uri)).toBe(true)
+    await until(() => isRefused(uri))
     expect(await open(one)).toEqual(uri)
   })
 
@@ -204,13 +209,4 @@ async function isRefused({ port }: URL): Promise<boolean> {
   )
   socket.destroy()
   return refused
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, readdir, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { claim } from './claim.ts'
 
 describe('a claim', () => {
@@ -10,7 +11,7 @@ describe('a claim', () => {
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'valetkey-'))
   })
-  afterEach(() => rm(folder, { recursive: true }))
+  afterEach(() => leave(folder))
 
   it('is given to one of many, and to the next when that one is done', async () => {
     const path = join(folder, 'turn')

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { canary } from '../testing/canary.ts'
 import { readConfig } from './config.ts'
 
@@ -11,7 +12,7 @@ beforeEach(async () => {
   temp = await mkdtemp(join(tmpdir(), 'valetkey-'))
   file = join(temp, 'config.json')
 })
-afterEach(() => rm(temp, { recursive: true, force: true }))
+afterEach(() => leave(temp))
 
 const PIN = `sha256/${'A'.repeat(43)}=`
 
@@ -92,6 +93,8 @@ describe('the configuration', () => {
       expect(String(error)).not.toContain(secret)
       expect(String(await readFile(file))).toBe(text)
     }
+    // The secret lies there because this test put it there.
+    await rm(file)
   })
 
   it('is refused when others may write it, for it can name a command', async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { fileAnchor, readOwn, writeWhole } from './files.ts'
 
 let temp: string
@@ -13,7 +14,7 @@ beforeEach(async () => {
   temp = await mkdtemp(join(tmpdir(), 'valetkey-'))
   file = join(temp, 'file')
 })
-afterEach(() => rm(temp, { recursive: true, force: true }))
+afterEach(() => leave(temp))
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const unsafe = { code: 'unsafe-folder', hint: expect.any(String) }

@@ -1,7 +1,8 @@
-import { chmod, chown, lstat, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, lchown, lstat, mkdir, mkdtemp, readdir, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { diskTrouble } from './disk-trouble.ts'
 import { privateFolder } from './folders.ts'
 
@@ -9,7 +10,7 @@ let temp: string
 beforeEach(async () => {
   temp = await mkdtemp(join(tmpdir(), 'valetkey-'))
 })
-afterEach(() => rm(temp, { recursive: true, force: true }))
+afterEach(() => leave(temp))
 
 const unsafe = { code: 'unsafe-folder', hint: expect.any(String) }
 const modeOf = async (path: string) => ((await lstat(path)).mode & 0o7777).toString(8)
@@ -75,9 +76,28 @@ describe('a private folder', () => {
     await expect(privateFolder(join(temp, 'theirs', 'ours'))).rejects.toMatchObject(unsafe)
   })
 
-  it('is refused below a folder in which everybody can rename', async () => {
+  it('is refused below a folder in which everybody can rename, and nothing is made there', async () => {
     await chmod(temp, 0o777)
-    await expect(privateFolder(join(temp, 'a'))).rejects.toMatchObject({ ...unsafe, message: /everybody/ })
+    await expect(privateFolder(join(temp, 'a', 'b'))).rejects.toMatchObject({
+      ...unsafe,
+      message: /everybody/,
+    })
+    expect(await readdir(temp)).toEqual([])
+  })
+
+  it('[security 18.1] is not made through somebody else’s link or folder before it is refused', async (context) => {
+    if (process.getuid?.() !== 0) context.skip('only root can make a link that is another user’s')
+    await mkdir(join(temp, 'shared'))
+    await mkdir(join(temp, 'elsewhere'))
+    await mkdir(join(temp, 'shared', 'theirs'))
+    await symlink(join(temp, 'elsewhere'), join(temp, 'shared', 'link'))
+    await chmod(join(temp, 'shared'), 0o1777)
+    await lchown(join(temp, 'shared', 'link'), 65534, 65534)
+    await chown(join(temp, 'shared', 'theirs'), 65534, 65534)
+    for (const way of ['link', 'theirs'])
+      await expect(privateFolder(join(temp, 'shared', way, 'a', 'b'))).rejects.toMatchObject(unsafe)
+    expect(await readdir(join(temp, 'elsewhere'))).toEqual([])
+    expect(await readdir(join(temp, 'shared', 'theirs'))).toEqual([])
   })
 
   it('says that the place is read-only, or full', async (context) => {

@@ -1,7 +1,8 @@
 import type { Stats } from 'node:fs'
 import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { diskTrouble, unsafe } from './disk-trouble.ts'
+import type { ValetkeyError } from '#client'
+import { diskTrouble, errnoOf, unsafe } from './disk-trouble.ts'
 
 const STICKY = 0o1000
 const OTHERS_MAY_WRITE = 0o002
@@ -21,6 +22,8 @@ export interface FolderOptions {
 export async function privateFolder(path: string, { tighten = true }: FolderOptions = {}): Promise<void> {
   const folder = resolve(path)
   try {
+    // The way that is there, before anything is made on it; then all of it.
+    await checkWayTo(folder)
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await checkWayTo(folder)
     await checkFolder(folder, tighten)
@@ -61,10 +64,11 @@ async function checkWayTo(folder: string): Promise<void> {
   if (process.getuid === undefined) return
   let shared = false
   for (const step of stepsTo(folder)) {
-    const [link, there] = await Promise.all([lstat(step), stat(step)])
-    if (shared && !(trusted(link) && trusted(there))) {
-      throw unsafe(`${step} belongs to another user`, 'set VALETKEY_HOME to a folder of your own')
-    }
+    const link = await lstat(step).catch(missing)
+    if (link === undefined) return
+    if (shared && !trusted(link)) throw elsewhere(step)
+    const there = await stat(step)
+    if (shared && !trusted(there)) throw elsewhere(step)
     if (there.mode & OTHERS_MAY_WRITE) {
       if (!(there.mode & STICKY)) {
         throw unsafe(`everybody may write into ${step}`, `chmod o-w "${step}"`)
@@ -72,6 +76,14 @@ async function checkWayTo(folder: string): Promise<void> {
       shared = true
     }
   }
+}
+
+function missing(error: unknown): undefined {
+  if (errnoOf(error) !== 'ENOENT') throw error
+}
+
+function elsewhere(step: string): ValetkeyError {
+  return unsafe(`${step} belongs to another user`, 'set VALETKEY_HOME to a folder of your own')
 }
 
 function stepsTo(folder: string): readonly string[] {

@@ -14,8 +14,8 @@ const RLIMIT_CORE = 4
 /** Soft and hard limit, eight bytes each. */
 const NO_BYTES = new Uint8Array(16)
 
-/** Options of node that open the process, or write its memory or its environment to a file. */
-const OPENING = /^--(inspect|heapsnapshot|heap-prof|report-on|report-uncaught)/
+/** Options of node that open the process, or write its memory, its environment or the keys of its connections out. */
+const OPENING = /^--(inspect|heapsnapshot|heap-prof|report-on|report-uncaught|tls-keylog|trace-tls)/
 
 /**
  * Closes this process to others of the same user, who could otherwise read every secret out of its

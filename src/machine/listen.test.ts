@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, lstat, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { listenPrivately } from './listen.ts'
 
 let temp: string
@@ -16,7 +17,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   for (const server of servers.splice(0)) server.close()
-  await rm(temp, { recursive: true, force: true })
+  await leave(temp)
 })
 
 function server(): Server {

@@ -70,7 +70,8 @@ function openerOf({ env, platform }: BrowserOptions): readonly [string, ...strin
 
 /** A browser needs nothing of what Valetkey was told, a key least of all. */
 function withoutOurs(env: Env): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('VALETKEY_')))
+  const ours = (name: string) => /^(VALETKEY_|DATABASE_URL$)/i.test(name)
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !ours(name)))
 }
 
 /** True when it started, and did not fail at once. */

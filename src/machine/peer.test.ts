@@ -1,17 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, realpath } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { peerOf } from './peer.ts'
 
 let temp: string
 beforeEach(async () => {
   temp = await mkdtemp(join(tmpdir(), 'valetkey-'))
 })
-afterEach(() => rm(temp, { recursive: true, force: true }))
+afterEach(() => leave(temp))
 
 describe.skipIf(process.platform === 'win32')('a peer', () => {
   it('[security 18.2] is known by its uid, pid, program and start', async () => {

@@ -26,7 +26,12 @@ export const INSTALLATION: OwnerId = 'installation'
 /** The owner of a Valetkey that serves one person. */
 export const THE_PERSON: `person:${string}` = 'person:owner'
 
+const OWNER = /^(person|group):[\x21-\x7e]{1,200}$/
 const CALLER = /^(person|app|key|socket|node|workload):[\x21-\x7e]{1,200}$/
+
+export function isOwnerId(text: string): text is OwnerId {
+  return text === INSTALLATION || OWNER.test(text)
+}
 
 export function isCallerId(text: string): text is CallerId {
   return CALLER.test(text)

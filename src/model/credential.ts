@@ -7,8 +7,15 @@ export interface Credential {
   /** A standing secret never dies by itself, and is therefore only forwarded. */
   readonly standing: boolean
   readonly expiresAt: Date | null
+  /** What was granted, however narrow a single answer is. */
   readonly scopes: readonly string[]
+  /** What the worn token may do by itself, where its provider said that this is less than was granted. */
+  readonly wornScopes?: readonly string[]
   readonly tokenType: string
+  /** When the grant itself is over, whatever is done; null or absent where nobody said so. */
+  readonly grantEndsAt?: Date | null
+  /** When the grant is over unless it is renewed before; each renewal moves it on. */
+  readonly idleEndsAt?: Date | null
 }
 
 /** What is known of an account besides its credential; sealed with it. */

@@ -4,8 +4,13 @@ import type { Catalogue, Provider, SignIn } from './provider.ts'
 import type { Secret } from './secret.ts'
 import type { FlowAnswer, FlowStep } from './words.ts'
 
-/** What a flow tells the broker. `memory` is sealed into the session; no door ever holds it. */
-export type FlowTurn = { readonly step: FlowStep; readonly memory: Secret } | { readonly done: FlowYield }
+/**
+ * What a flow tells the broker. `memory` is sealed into the session; no door ever holds it. With `again`
+ * the broker looks again at that time, whether or not anybody answers.
+ */
+export type FlowTurn =
+  | { readonly step: FlowStep; readonly memory: Secret; readonly again?: Date }
+  | { readonly done: FlowYield }
 
 export type FlowYield =
   | { readonly credential: Credential; readonly profile: Profile }
@@ -31,6 +36,8 @@ export interface FlowContext {
   readonly known: Readonly<Record<string, Secret>>
   /** The person wants to keep what could not be proved. */
   readonly insist: boolean
+  /** What comes of it takes the place of what works, so it has to be proved where nobody insists. */
+  readonly replaces?: boolean
   /** Undefined where the provider needs none. */
   readonly client: Client | undefined
   /** Where the browser will come back to; set for a flow that says `comesBack`. */
@@ -48,11 +55,16 @@ export interface Flow {
   readonly comesBack: boolean
   begin(context: FlowContext): Promise<FlowTurn>
   next(context: FlowContext, memory: Secret, answer: FlowAnswer | undefined): Promise<FlowTurn>
+  /** Whether this credential holds what a fresh one is had for. */
+  renews?(credential: Credential): boolean
   /**
-   * A fresh credential for an old one. Throws `access-revoked` when the grant is over for good, and
-   * any code of trouble on the way for what may pass.
+   * A fresh credential for an old one, asked for once. Throws `access-revoked` when the grant is over for
+   * good, `provider-not-configured` when it is our client that is not accepted, `refused-by-policy` when the
+   * provider's rules stand against it, and any code of trouble on the way for what may pass.
    */
   refresh?(context: FlowContext, credential: Credential): Promise<Credential>
+  /** What it ends at a provider is that credential and no other. Left out, the provider file says whether it is. */
+  readonly endsAlone?: true
   /** Ends the credential at its provider; says, piece by piece, what died. */
   revoke(context: FlowContext, credential: Credential): Promise<readonly RevokedPiece[]>
 }
@@ -61,4 +73,6 @@ export interface RevokedPiece {
   readonly what: string
   readonly died: boolean
   readonly how: string
+  /** The provider could not be asked now, and may be asked again; after this many seconds where it said so. */
+  readonly again?: { readonly after?: number }
 }

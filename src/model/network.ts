@@ -13,7 +13,8 @@ export interface Network {
   /**
    * One guarded request. It goes to public https addresses and to the origins which the operator
    * opened by name, follows no redirect, and streams both ways. Throws `host-not-allowed`,
-   * `network-error`, `connect-timeout`, `answer-timeout` or `certificate-pin`.
+   * `certificate-pin`, `network-error` or `connect-timeout` where the request did not get there, and
+   * `answer-lost` or `answer-timeout` where it may have, and no whole answer came back.
    */
   fetch(url: URL, request?: Outgoing): Promise<Response>
   close(): Promise<void>

@@ -115,6 +115,19 @@ const oauth = z
     authorizeParams: z.record(z.string(), z.string()).default({}),
     /** The token endpoint of some answers as a form. */
     answers: z.enum(['json', 'form']).default('json'),
+    /** Other words than `invalid_grant` by which it says that a grant is over for good. */
+    over: z.array(z.string().regex(/^[a-z_]{1,60}$/, 'must be the name of an error')).default([]),
+    /** How long an access token lives of which it does not say so, where there is one to renew it with. */
+    accessSeconds: z.int().min(60).max(31_536_000).optional(),
+    /** How long a grant lives of which the token endpoint does not say so itself. */
+    grantLife: z
+      .strictObject({
+        /** From the sign-in on, whatever is done. */
+        absoluteDays: z.int().min(1).max(3650).optional(),
+        /** From the last renewal on. */
+        idleDays: z.int().min(1).max(3650).optional(),
+      })
+      .default({}),
   })
   .refine((it) => it.issuer !== undefined || (it.authorize !== undefined && it.token !== undefined), {
     message: 'needs an issuer, or both authorize and token',
@@ -137,11 +150,17 @@ const signIn = z.strictObject({
   console: link.optional(),
 })
 
+/**
+ * It ends no more than the grant that it names. Where nobody said so it may end all that the same person gave
+ * the same client, and nothing is ended there beside what is in use.
+ */
+const alone = z.boolean().default(false)
+
 /** How a credential is ended at the provider; `at` is where a person can do it, where nothing else does. */
 const revocation = z.union([
   z.strictObject({ how: z.literal('console'), at: link.optional() }),
   /** RFC 7009, at the endpoint of `oauth` or of the issuer's metadata. */
-  z.strictObject({ how: z.literal('rfc7009'), at: link.optional() }),
+  z.strictObject({ how: z.literal('rfc7009'), alone, at: link.optional() }),
   /** One request of the provider's own, which ends the tokens that it names. */
   z.strictObject({
     how: z.literal('request'),
@@ -152,6 +171,7 @@ const revocation = z.union([
     auth: z.literal('client'),
     /** Values in which `{accessToken}`, `{refreshToken}` and `{clientId}` stand for what they name. */
     json: z.record(z.string(), z.string()),
+    alone,
     at: link.optional(),
   }),
 ])

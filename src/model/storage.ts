@@ -57,6 +57,24 @@ export interface AccountRow extends Owned {
   expiresAt: Milliseconds | null
   /** When the schedule has to look at it. */
   dueAt: Milliseconds | null
+  /** How often in a row it failed for a reason that passes. */
+  tries: number
+  /** After trouble: not before this. */
+  nextTryAt: Milliseconds | null
+  /**
+   * The tokens of this generation were shown to the provider then, and nothing was written about the
+   * answer since. After a crash this is what is left to tell that an answer may have been lost.
+   */
+  askedAt: Milliseconds | null
+  /** When the whole standing ends for good, where that is known. */
+  diesAt: Milliseconds | null
+  /** Until when its coming end has been announced. */
+  warnedAt: Milliseconds | null
+  /** How many days old its secret may become, and when it is that old; null where its owner has not said so. */
+  rotateDays: number | null
+  rotateAt: Milliseconds | null
+  /** Its owner was told then that it is that old. */
+  rotateToldAt: Milliseconds | null
 }
 
 export interface BindingRow extends Owned {
@@ -79,6 +97,10 @@ export interface LeaseRow extends Owned {
   endsBy: LeaseEnd
   endedAt: Milliseconds | null
   count: number
+  /** What the caller said that it is for. */
+  purpose: string | null
+  /** Those of the credential that was lent, separated by spaces. */
+  scopes: string | null
 }
 
 export type FlowPurpose = 'connect' | 'reconnect' | 'rotate'
@@ -98,6 +120,8 @@ export interface FlowSessionRow extends Owned {
   generation: number
   createdAt: Milliseconds
   expiresAt: Milliseconds
+  /** When the broker has to look at it again by itself. */
+  dueAt: Milliseconds | null
 }
 
 /** Our client at a provider; its secret is sealed. */
@@ -109,6 +133,8 @@ export interface RegistrationRow extends Owned {
   clientId: string
   generation: number
   createdAt: Milliseconds
+  /** Why the provider does not accept the client, in words. */
+  trouble: string | null
 }
 
 export interface AuditRow extends Owned {
@@ -126,6 +152,32 @@ export interface AuditBaseRow extends Owned {
   mac: Uint8Array
 }
 
+/** What is still to be said to somebody outside; what it takes to say it is sealed under this id. */
+export interface OutboxRow extends Owned {
+  id: string
+  kind: 'revoke'
+  accountId: string
+  /** The address of the account, for people. */
+  about: string
+  createdAt: Milliseconds
+  /** When it is tried next. */
+  dueAt: Milliseconds
+  tries: number
+  /** Why it could not be said the last time, in words. */
+  trouble: string | null
+}
+
+/** How often a caller made use of an account on a day. */
+export interface UsageRow extends Owned {
+  accountId: string
+  caller: CallerId
+  /** `2026-11-20`, by UTC. */
+  day: string
+  lends: number
+  forwards: number
+  reveals: number
+}
+
 /** Every table, and whose its rows are. No row is without an owner. */
 export interface Tables {
   vault: VaultRow
@@ -138,6 +190,8 @@ export interface Tables {
   registrations: RegistrationRow
   audit: AuditRow
   auditBase: AuditBaseRow
+  outbox: OutboxRow
+  usage: UsageRow
 }
 
 export type TableName = keyof Tables
@@ -184,11 +238,11 @@ export interface Held {
   release(): Promise<void>
 }
 
-/** What was changed: an account, a binding to it, or a key by which values are sealed. */
+/** What was changed: an account, a binding to it, a key by which values are sealed; or a lease was ended. */
 export interface Changed {
-  readonly table: 'accounts' | 'bindings' | 'vault' | 'dataKeys'
+  readonly table: 'accounts' | 'bindings' | 'vault' | 'dataKeys' | 'leases'
   readonly owner: OwnerId
-  /** The id of the account, or of the key. */
+  /** The id of the account, of the key, or of the lease. */
   readonly record: string
   /** Whether it was changed through this very storage, and not by another process. */
   readonly own: boolean
@@ -200,6 +254,18 @@ export interface Changed {
 export interface TransactionOptions {
   /** Those who write to the end of the record do so one after the other, in whichever process. */
   readonly turn?: 'audit'
+}
+
+/** The tables of what has to be done at a time. */
+export type DueTable = 'accounts' | 'outbox' | 'flowSessions'
+
+export interface Claim<T extends DueTable> {
+  /** What is due at this time or earlier. */
+  readonly dueBefore: number
+  readonly until: number
+  readonly limit: number
+  /** What else a row must be. What is due and is not so is passed by again each time, so let it be rare. */
+  readonly also?: Omit<Where<T>, 'owner' | 'dueAt'>
 }
 
 export interface Storage extends Rows {
@@ -220,8 +286,18 @@ export interface Storage extends Rows {
     options?: TransactionOptions,
   ): Promise<R>
   sync(): Promise<void>
-  /** Undefined while somebody else has it. Who does not let go is succeeded when the time is over. */
+  /**
+   * Undefined while somebody else has it. Who does not let go is succeeded when the time is over, and who
+   * died, where that can be known, some seconds after, by one who keeps asking.
+   */
   hold(owner: OwnerId, record: string, milliseconds: number): Promise<Held | undefined>
+  /**
+   * Takes what is due, the oldest first, and gives it as it is from then on. Nobody else is given the same
+   * before `until`, when it is due again unless it was dealt with.
+   */
+  claim<T extends DueTable>(table: T, claim: Claim<T>): Promise<Tables[T][]>
+  /** When the next one of anybody's is due, or was; undefined while none is. */
+  nextDue(table: DueTable): Promise<number | undefined>
   /**
    * Tells what was changed by whoever, this process included, until it is stopped. `missed` says that
    * some of it may not have been told, as when listening begins: nothing remembered is to be trusted then.

@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
+import { report } from '../../test/figures.ts'
 import { canary } from '../testing/canary.ts'
 import { type NetworkOptions, openNetwork } from './network.ts'
 import { readJson, readLimited } from './read.ts'
@@ -199,7 +200,7 @@ describe('the way out', () => {
       }
     }
     expect([new Set(VECTORS).size, connections()]).toEqual([120, 0])
-    process.stdout.write(`ssrf: ${VECTORS.length} vectors, ${connections()} connections\n`)
+    report('forbidden addresses that were connected to', connections(), VECTORS.length, 'a counting listener')
   })
 
   it('[security 20.4] dials the address that was judged, though the name leads elsewhere a moment later', async () => {
@@ -481,9 +482,9 @@ describe('trouble on the way', () => {
     const { origin, host } = await web((request, response) => {
       if (request.url !== '/slow') return
       response.write('a')
-      setTimeout(() => response.end('b'), 2500)
+      setTimeout(() => response.end('b'), 5000)
     })
-    const { fetch } = network({ allow: [host], answerSeconds: 1 })
+    const { fetch } = network({ allow: [host], answerSeconds: 3 })
     const slow = fetch(new URL('/slow', origin)).then((answer) => answer.text())
     await expect(fetch(new URL('/never', origin))).rejects.toMatchObject({ code: 'answer-timeout' })
     expect(await slow).toBe('ab')

@@ -8,7 +8,7 @@ import { closedAddress, closedHost } from './addresses.ts'
 import { answerOf } from './answer.ts'
 import { type Opened, openedBy } from './opened.ts'
 import { judgePin, type Pins, type PinsByHost, pinsBy } from './pins.ts'
-import { troubleOf } from './trouble.ts'
+import { troubleOf, unconnected } from './trouble.ts'
 
 export interface NetworkOptions {
   /** What the operator opened by name; see `openedBy`. */
@@ -107,8 +107,13 @@ function guardedConnector(opened: Opened, options: NetworkOptions): buildConnect
     } catch (error) {
       return callback(error as Error, null)
     }
-    return (opened.has(url) ? open : guarded)(to, pinned(url, pins, callback))
+    return (opened.has(url) ? open : guarded)(to, marked(pinned(url, pins, callback)))
   }
+}
+
+/** What ends here ended before anything was sent, and is told apart by that. */
+function marked(callback: buildConnector.Callback): buildConnector.Callback {
+  return (...made) => (made[0] === null ? callback(...made) : callback(unconnected(made[0]), null))
 }
 
 function connectorFor({ ca, connectSeconds = 10 }: NetworkOptions, lookup: LookupFunction) {

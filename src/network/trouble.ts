@@ -11,7 +11,19 @@ export function troubleOf(error: unknown, host: string, signal?: AbortSignal): V
   if (signal?.aborted) return aborted(host, signal)
   const code = chain.map(codeOf).find((each) => each !== undefined)
   if (code === undefined && chain.length === 1 && error instanceof TypeError) return unsendable(host)
-  return byCode(code, host)
+  return byCode(code, host, chain.some(isUnconnected))
+}
+
+const UNCONNECTED = new WeakSet<Error>()
+
+/** Marks what went wrong before there was a connection: then not a byte of a request was written. */
+export function unconnected(error: Error): Error {
+  UNCONNECTED.add(error)
+  return error
+}
+
+function isUnconnected(error: unknown): boolean {
+  return error instanceof Error && UNCONNECTED.has(error)
 }
 
 const SIGNED_BY_NOBODY = 'is signed by nobody that this computer trusts'
@@ -32,27 +44,46 @@ const CERTIFICATE: Readonly<Record<string, string>> = {
   CERT_SIGNATURE_FAILURE: 'has a signature that is not right',
 }
 
-function byCode(code: string | undefined, host: string): ValetkeyError {
+function byCode(code: string | undefined, host: string, isUnsent: boolean): ValetkeyError {
   if (code !== undefined && Object.hasOwn(CERTIFICATE, code)) return untrusted(code, host)
   switch (code) {
-    case 'UND_ERR_CONNECT_TIMEOUT':
-    case 'ETIMEDOUT':
-      return new ValetkeyError('connect-timeout', `${host} did not pick up in time`, {
-        hint: 'check the network connection and try again',
-      })
-    case 'UND_ERR_HEADERS_TIMEOUT':
-      return new ValetkeyError('answer-timeout', `${host} did not answer in time`)
-    case 'UND_ERR_BODY_TIMEOUT':
-      return new ValetkeyError('answer-timeout', `${host} fell silent in the middle of its answer`)
     case 'UND_ERR_INVALID_ARG':
     case 'UND_ERR_NOT_SUPPORTED':
     case 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH':
       return unsendable(host)
+    case 'UND_ERR_CONNECT_TIMEOUT':
+    case 'UND_ERR_CLOSED':
+      return notReached(code, host)
     default:
-      return new ValetkeyError('network-error', `${host} could not be reached${code ? ` (${code})` : ''}`, {
+      return isUnsent ? notReached(code, host) : lost(code, host)
+  }
+}
+
+/** There never was a connection, so nothing was asked. */
+function notReached(code: string | undefined, host: string): ValetkeyError {
+  const hint = 'check the network connection and try again'
+  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT'
+    ? new ValetkeyError('connect-timeout', `${host} did not pick up in time`, { hint })
+    : new ValetkeyError('network-error', `${host} could not be reached${named(code)}`, { hint })
+}
+
+/** There was one, so the request may have come to where it was meant to, and may have been acted upon. */
+function lost(code: string | undefined, host: string): ValetkeyError {
+  switch (code) {
+    case 'UND_ERR_HEADERS_TIMEOUT':
+    case 'ETIMEDOUT':
+      return new ValetkeyError('answer-timeout', `${host} did not answer in time`)
+    case 'UND_ERR_BODY_TIMEOUT':
+      return new ValetkeyError('answer-timeout', `${host} fell silent in the middle of its answer`)
+    default:
+      return new ValetkeyError('answer-lost', `the answer of ${host} was lost on the way${named(code)}`, {
         hint: 'check the network connection and try again',
       })
   }
+}
+
+function named(code: string | undefined): string {
+  return code === undefined ? '' : ` (${code})`
 }
 
 function untrusted(code: string, host: string): ValetkeyError {

@@ -228,6 +228,24 @@ describe('a refresh token', () => {
     expect(await counts()).toMatchObject({ tokens: 2, refreshes: 1, refused: 2 })
   })
 
+  it('is taken again within the grace, each time for another successor, and not a second later', async () => {
+    await practice.close()
+    practice = await openPractice({ now: () => new Date(time), grace: 10 })
+    visitor = visitorOf(practice)
+    client = await clientOf(practice.client.clientId)
+    time = Math.ceil(time / 1000) * 1000
+    const first = await signIn({ rotates: true })
+    const second = await refresh(first.refresh_token)
+    time += 9900
+    const third = await refresh(first.refresh_token)
+    expect(new Set([first, second, third].map((tokens) => tokens.refresh_token)).size).toBe(3)
+    expect((await refresh(third.refresh_token)).refresh_token).toBeDefined()
+    expect(await counts()).toMatchObject({ tokens: 4, refreshes: 3, refused: 0 })
+    time += 200
+    await expect(refresh(first.refresh_token)).rejects.toMatchObject({ error: 'invalid_grant' })
+    await expect(refresh(second.refresh_token)).rejects.toMatchObject({ error: 'invalid_grant' })
+  })
+
   it('stays the same, and goes on working, when it does not rotate', async () => {
     const first = await signIn({ rotates: false })
     for (const _ of [1, 2, 3]) {

@@ -14,6 +14,8 @@ import { openStore } from './store.ts'
 /** A real authorization server on this computer, for as long as it is open. */
 export interface Practice {
   readonly origin: URL
+  /** Where it listens itself. */
+  readonly port: number
   readonly file: ProviderFile
   /** The public client that it knows beforehand. */
   readonly client: { readonly clientId: string }
@@ -24,17 +26,24 @@ export interface PracticeOptions {
   /** Any free port where none is named. */
   readonly port?: number
   readonly now?: () => Date
+  /** For how many seconds a refresh token that was used is still taken; each use yields a successor. None by default. */
+  readonly grace?: number
+  /** What its clients see, where something stands before it. */
+  readonly behind?: URL
 }
 
 export async function openPractice({
   port = 0,
   now = () => new Date(),
+  grace = 0,
+  behind,
 }: PracticeOptions = {}): Promise<Practice> {
   const { Provider } = await loadLibrary()
   const keys = await newKeys()
-  const store = openStore(now)
+  const store = openStore(now, grace)
   const grants = openGrants(store)
-  const { server, origin, close } = await listen(port)
+  const { server, origin: own, close } = await listen(port)
+  const origin = behind ?? own
   const provider = new Provider(origin.origin, configurationFor(store, grants, keys))
   // What the library cannot answer it would otherwise print.
   provider.silent = true
@@ -42,7 +51,13 @@ export async function openPractice({
   countAnswers(provider, counts, grants)
   server.on('request', answerFor({ origin, provider, grants, counts, outage: openOutage(now), now }))
   await letComeBackAnywhere(provider)
-  return { origin, file: practiceFile(origin), client: { clientId: PRACTICE_CLIENT_ID }, close }
+  return {
+    origin,
+    port: Number(own.port),
+    file: practiceFile(origin),
+    client: { clientId: PRACTICE_CLIENT_ID },
+    close,
+  }
 }
 
 /** The standard lets the port vary on loopback; our own client has a path that nobody can guess as well. */

@@ -22,6 +22,6 @@ export function practiceFile(origin: URL): ProviderFile {
         verify: { url: `${origin.origin}/me`, subject: '/sub', displayName: '/name' },
       },
     ],
-    revoke: { how: 'rfc7009' },
+    revoke: { how: 'rfc7009', alone: true },
   }
 }

@@ -14,7 +14,8 @@ export interface Store {
   end(grantId: string): void
 }
 
-export function openStore(now: () => Date): Store {
+/** A refresh token that was used is still taken for `grace` seconds, as some providers do. */
+export function openStore(now: () => Date, grace = 0): Store {
   const rows = new Map<string, Row>()
 
   function find(key: string): AdapterPayload | undefined {
@@ -26,6 +27,14 @@ export function openStore(now: () => Date): Store {
     const time = now().getTime()
     for (const [old, { until }] of rows) if (until <= time) rows.delete(old)
     rows.set(key, { payload, until: time + seconds * 1000 })
+  }
+
+  /** Within the grace a used token looks unused, so that it yields one more successor. */
+  function graced(payload: AdapterPayload | undefined): AdapterPayload | undefined {
+    const { consumed } = payload ?? {}
+    if (payload === undefined || typeof consumed !== 'number') return payload
+    if (now().getTime() >= (consumed + grace) * 1000) return payload
+    return { ...payload, consumed: undefined }
   }
 
   function issuedUnder(grantId: string): readonly string[] {
@@ -44,14 +53,14 @@ export function openStore(now: () => Date): Store {
         .map(find)
         .find((payload) => payload !== undefined && fits(payload))
     return {
-      find: async (id) => find(keyOf(id)),
+      find: async (id) => (model === 'RefreshToken' ? graced(find(keyOf(id))) : find(keyOf(id))),
       findByUid: async (uid) => search((payload) => payload.uid === uid),
       findByUserCode: async (code) => search((payload) => payload.userCode === code),
       upsert: async (id, payload, seconds) => keep(keyOf(id), payload, seconds),
       // A consumed token stays until it would have died anyway: only so is its second use noticed.
       consume: async (id) => {
         const payload = find(keyOf(id))
-        if (payload !== undefined) payload.consumed = Math.floor(now().getTime() / 1000)
+        if (payload !== undefined) payload.consumed ??= Math.floor(now().getTime() / 1000)
       },
       destroy: async (id) => void rows.delete(keyOf(id)),
       revokeByGrantId: async (grantId) => forget(grantId),

@@ -34,7 +34,7 @@ export function configurationFor({ server, client, clientAuth, network, now, jud
     { [clockSkew]: ahead, [clockTolerance]: SKEW_SECONDS },
     authenticated(client, clientAuthOf(server, clientAuth)),
   )
-  config[customFetch] = judgedFetch(network, judge)
+  config[customFetch] = judgedFetch(network, judge, now)
   // Endpoints were judged before: plain http is loopback here, and the network has the last word on it.
   allowInsecureRequests(config)
   return config

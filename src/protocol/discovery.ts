@@ -36,7 +36,7 @@ export async function discover(
 ): Promise<Server> {
   const kept = found.get(issuer)
   if (kept && now().getTime() - kept.at.getTime() < MOST_AGE_MS) return kept.server
-  const server = judgeMetadata(issuer, strictObject((await metadataAt(network, issuer)).text))
+  const server = judgeMetadata(issuer, strictObject((await metadataAt(network, issuer, now)).text))
   found.delete(issuer)
   for (const oldest of [...found.keys()].slice(0, Math.max(0, found.size - MOST_KEPT + 1)))
     found.delete(oldest)
@@ -73,9 +73,9 @@ export function wellKnown(issuer: string): readonly URL[] {
   return [...new Set(places)].map((place) => new URL(origin + place))
 }
 
-async function metadataAt(network: Network, issuer: string): Promise<Answer> {
+async function metadataAt(network: Network, issuer: string, now: () => Date): Promise<Answer> {
   for (const place of wellKnown(issuer)) {
-    const answer = await ask(network, place)
+    const answer = await ask(network, place, {}, { now })
     if (answer.status >= 500 || answer.status === 429) refuseTrouble(answer)
     if (answer.status === 200 && answer.type === 'application/json') return answer
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { decodeProtectedHeader, errors, type JWTPayload } from 'jose'
+import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload } from 'jose'
 import { ValetkeyError } from '#client'
 import { type KeySource, verifyBy } from './keys.ts'
 import type { Server } from './server.ts'
@@ -33,19 +33,60 @@ export async function provenIdToken(
   expected: Expectation,
 ): Promise<Claims> {
   try {
-    const { payload } = await verifyBy(source, token, {
-      issuer: expected.issuer,
-      audience: expected.clientId,
-      algorithms: [...expected.algorithms],
-      currentDate: source.now(),
-      clockTolerance: SKEW_SECONDS,
-      requiredClaims: ['sub', 'exp', 'iat'],
-    })
-    refuseTwins(token)
-    return judgeClaims(token, payload, expected, source.now())
+    return await proven(source, token, expected, source.now())
   } catch (error) {
     throw inWords(error)
   }
+}
+
+/**
+ * Whether an ID token that came with a refresh is proven. What names somebody else, or is forged, is
+ * refused as ever. But what came along was paid for with a refresh token that may not be there any more:
+ * a clock that jumped, or keys that are not to be had just now, do not cost the grant.
+ */
+export async function isProvenAgain(
+  source: KeySource,
+  token: string,
+  expected: Expectation,
+): Promise<boolean> {
+  const claims = readClaims(token)
+  if (claims === undefined) return false
+  const issuedAt = new Date(Number(claims.iat) * 1000)
+  refuseElsewhere(claims, expected)
+  judgeClaims(token, claims, expected, issuedAt)
+  try {
+    await proven(source, token, expected, issuedAt)
+    return true
+  } catch (error) {
+    if (error instanceof ValetkeyError || error instanceof errors.JWKSNoMatchingKey) return false
+    throw inWords(error)
+  }
+}
+
+async function proven(source: KeySource, token: string, expected: Expectation, at: Date): Promise<Claims> {
+  const { payload } = await verifyBy(source, token, {
+    issuer: expected.issuer,
+    audience: expected.clientId,
+    algorithms: [...expected.algorithms],
+    currentDate: at,
+    clockTolerance: SKEW_SECONDS,
+    requiredClaims: ['sub', 'exp', 'iat'],
+  })
+  refuseTwins(token)
+  return judgeClaims(token, payload, expected, at)
+}
+
+function readClaims(token: string): JWTPayload | undefined {
+  try {
+    return decodeJwt(token)
+  } catch {
+    return undefined
+  }
+}
+
+function refuseElsewhere({ iss, aud }: JWTPayload, { issuer, clientId }: Expectation): void {
+  if (iss !== issuer) throw wrong('iss')
+  if (![aud].flat().includes(clientId)) throw wrong('aud')
 }
 
 function refuseTwins(token: string): void {

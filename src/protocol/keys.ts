@@ -58,7 +58,7 @@ function isMiss(error: unknown): boolean {
 }
 
 async function fetchKeys({ network, jwks, found, now }: KeySource, missedAt: number): Promise<Kept> {
-  const answer = await ask(network, new URL(jwks))
+  const answer = await ask(network, new URL(jwks), {}, { now })
   refuseTrouble(answer)
   if (answer.status !== 200 || !/^application\/(jwk-set\+)?json$/.test(answer.type))
     throw new ValetkeyError('bad-answer', 'the provider does not show its keys')

@@ -20,7 +20,7 @@ export function strictObject(text: string): Readonly<Record<string, unknown>> {
   throw new ValetkeyError('bad-answer', 'the answer is not a JSON object')
 }
 
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

@@ -1,7 +1,8 @@
 import { ValetkeyError } from '#client'
 import type { OAuth } from '../model/provider.ts'
 import { type Answer, type Judge, type Judged, refuseTrouble } from './ask.ts'
-import { isObject, strictObject } from './strict-json.ts'
+import { isScope } from './scopes.ts'
+import { strictObject } from './strict-json.ts'
 
 const TEN_YEARS_IN_SECONDS = 10 * 365 * 24 * 60 * 60
 
@@ -16,7 +17,7 @@ export function tokenAnswer(expected: Expected): Judge {
   return (answer) => {
     refuseTrouble(answer)
     const body = bodyOf(answer, expected)
-    if (typeof body['error'] === 'string' && body['error'] !== '') return error(body['error'])
+    if (isWord(body['error'])) return refusal(body['error'], body)
     if (answer.status !== 200) throw unexplained(answer)
     return { status: 200, body: tokens(body, expected) }
   }
@@ -29,13 +30,21 @@ function bodyOf(answer: Answer, { answers }: Expected): Readonly<Record<string, 
   throw new ValetkeyError('bad-answer', 'the provider answered with something else than JSON')
 }
 
-/** A refusal in broken JSON is still a refusal, and says no more than its status. */
+/**
+ * A refusal in broken JSON is still a refusal, and says no more than its status. Of a yes that breaks off
+ * in the middle the rest was lost.
+ */
 function readable(answer: Answer): Readonly<Record<string, unknown>> {
   try {
     return strictObject(answer.text)
   } catch (error) {
-    throw answer.status === 200 ? error : unexplained(answer)
+    if (answer.status !== 200) throw unexplained(answer)
+    throw /[}\]]\s*$/.test(answer.text) ? error : brokenOff()
   }
+}
+
+function brokenOff(): ValetkeyError {
+  return new ValetkeyError('answer-lost', 'the answer of the provider broke off in the middle')
 }
 
 function form(text: string): Readonly<Record<string, unknown>> {
@@ -45,9 +54,17 @@ function form(text: string): Readonly<Record<string, unknown>> {
   return Object.fromEntries(params)
 }
 
+/** Words of single vendors that say more of an error. */
+const MORE_WORDS = ['suberror', 'error_subtype'] as const
+
 /** Some servers refuse with a 200: in the words of the standard it is a 400. */
-function error(name: string): Judged {
-  return { status: 400, body: { error: name } }
+function refusal(error: string, body: Readonly<Record<string, unknown>> = {}): Judged {
+  const more = MORE_WORDS.flatMap((name) => (isWord(body[name]) ? [[name, body[name]] as const] : []))
+  return { status: 400, body: { error, ...Object.fromEntries(more) } }
+}
+
+function isWord(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
 }
 
 function unexplained({ status }: Answer): ValetkeyError {
@@ -62,14 +79,40 @@ function tokens(body: Readonly<Record<string, unknown>>, { idToken }: Expected):
   const type = body['token_type']
   if (typeof type !== 'string' || type.toLowerCase() !== 'bearer')
     throw new ValetkeyError('bad-answer', 'the provider issued a token of an unknown type')
-  const names = ['access_token', 'refresh_token', 'scope', ...(idToken ? ['id_token'] : [])]
+  const names = ['access_token', 'refresh_token', ...(idToken ? ['id_token'] : [])]
   const known = names.flatMap((name) => (isSaid(body[name]) ? [[name, body[name]] as const] : []))
   const seconds = secondsOf(body['expires_in'])
   return {
     ...Object.fromEntries(known),
     token_type: type,
+    ...scopeOf(body['scope']),
     ...(seconds === undefined ? {} : { expires_in: seconds }),
+    ...renewableFor(body),
   }
+}
+
+/**
+ * Some servers write a list. What is neither that nor text tells no scopes, and costs nobody their tokens;
+ * nor does a name in it that cannot be a scope's.
+ */
+function scopeOf(value: unknown): { readonly scope?: string } {
+  const told = Array.isArray(value) ? value.filter((one) => typeof one === 'string').join(' ') : value
+  const scope = typeof told === 'string' ? told.split(' ').filter(isScope).join(' ') : ''
+  return scope === '' ? {} : { scope }
+}
+
+/** No standard has a name for it. */
+const RENEWABLE_FOR = [
+  'refresh_token_expires_in',
+  'refresh_expires_in',
+  'x_refresh_token_expires_in',
+  'refresh_token_timeout',
+] as const
+
+/** How long the grant lives if it is not renewed, where the server tells. */
+function renewableFor(body: Readonly<Record<string, unknown>>): Readonly<Record<string, number>> {
+  const seconds = RENEWABLE_FOR.map((name) => secondsOf(body[name])).find((told) => told !== undefined)
+  return seconds === undefined ? {} : { [RENEWABLE_FOR[0]]: seconds }
 }
 
 function isSaid(value: unknown): boolean {
@@ -87,7 +130,7 @@ function secondsOf(value: unknown): number | undefined {
 export const revocationAnswer: Judge = (answer) => {
   refuseTrouble(answer)
   if (answer.status === 200) return { status: 200, body: {} }
-  const body = answer.type === 'application/json' ? readable(answer) : {}
-  if (isObject(body) && typeof body['error'] === 'string' && body['error'] !== '') return error(body['error'])
+  const body: Readonly<Record<string, unknown>> = answer.type === 'application/json' ? readable(answer) : {}
+  if (isWord(body['error'])) return refusal(body['error'])
   throw unexplained(answer)
 }

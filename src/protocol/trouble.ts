@@ -9,6 +9,7 @@ const CLIENT_FAULT: Meaning = [
   'the provider does not accept this client',
   'check the client id, its secret and what the client was registered for',
 ]
+const UNKNOWN: Meaning = ['exchange-failed', 'the provider refused, for a reason of its own']
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   invalid_client: CLIENT_FAULT,
   unauthorized_client: CLIENT_FAULT,
@@ -26,12 +27,17 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
  * What the library threw, in our words. The original is left out on purpose, cause and all: it
  * holds the whole answer, and answers hold tokens.
  */
-export function troubleOf(error: unknown, meanings: Readonly<Record<string, Meaning>> = {}): ValetkeyError {
+export function troubleOf(
+  error: unknown,
+  meanings: Readonly<Record<string, Meaning>> = {},
+  unknown: Meaning = UNKNOWN,
+): ValetkeyError {
   const chain = [...causes(error)]
   const ours = chain.find((each) => each instanceof ValetkeyError)
   if (ours instanceof ValetkeyError) return ours
   const refusal = refusalOf(error)
-  if (refusal !== undefined) return meant(refusal, meanings)
+  if (refusal !== undefined)
+    return meant(own(meanings, refusal) ?? own(MEANINGS, refusal) ?? unknown, waitOf(error))
   const claim = chain.map(claimOf).find((each) => each !== undefined)
   return claim === undefined
     ? new ValetkeyError('bad-answer', 'the answer of the provider cannot be accepted')
@@ -40,16 +46,30 @@ export function troubleOf(error: unknown, meanings: Readonly<Record<string, Mean
 
 /** The name of the error that a server refused with; undefined where it did not. */
 export function refusalOf(error: unknown): string | undefined {
-  const body = [...causes(error)].find((each) => each instanceof ResponseBodyError)
-  return body instanceof ResponseBodyError ? body.error : undefined
+  return refusedBy(error)?.error
 }
 
-function meant(error: string, meanings: Readonly<Record<string, Meaning>>): ValetkeyError {
-  const unknown: Meaning = ['exchange-failed', 'the provider refused, for a reason of its own']
-  const known = Object.hasOwn(meanings, error) ? meanings[error] : undefined
-  const [code, message, hint] =
-    known ?? (Object.hasOwn(MEANINGS, error) ? MEANINGS[error] : undefined) ?? unknown
-  return new ValetkeyError(code, message, hint === undefined ? {} : { hint })
+function refusedBy(error: unknown): ResponseBodyError | undefined {
+  const body = [...causes(error)].find((each) => each instanceof ResponseBodyError)
+  return body instanceof ResponseBodyError ? body : undefined
+}
+
+/** It was put there by our own way out, and is whole seconds. */
+function waitOf(error: unknown): number | undefined {
+  const seconds = refusedBy(error)?.response.headers.get('retry-after')
+  return seconds ? Number(seconds) : undefined
+}
+
+/** An error may be called like a part of every object. */
+function own(meanings: Readonly<Record<string, Meaning>>, error: string): Meaning | undefined {
+  return Object.hasOwn(meanings, error) ? meanings[error] : undefined
+}
+
+function meant([code, message, hint]: Meaning, retryAfter: number | undefined): ValetkeyError {
+  return new ValetkeyError(code, message, {
+    ...(hint === undefined ? {} : { hint }),
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  })
 }
 
 /** The name of the claim or the field that was not right; our own words, and no value. */

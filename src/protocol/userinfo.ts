@@ -13,6 +13,7 @@ const PASSING = new Set([
   'network-error',
   'connect-timeout',
   'answer-timeout',
+  'answer-lost',
   'server-error',
   'rate-limited',
 ])

@@ -1,8 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { readBuiltIn } from './built-in.ts'
 
 it('reads the one built file where there is one', async () => {
@@ -14,6 +15,6 @@ it('reads the one built file where there is one', async () => {
     await writeFile(join(folder, 'other.json'), 'not read')
     expect(readBuiltIn(pathToFileURL(`${folder}/`))).toEqual([first])
   } finally {
-    await rm(folder, { recursive: true })
+    await leave(folder)
   }
 })

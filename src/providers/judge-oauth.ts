@@ -1,4 +1,5 @@
 import type { OAuth, Provider, SignIn } from '../model/provider.ts'
+import { isScope } from '../protocol/scopes.ts'
 import { isAddressOf } from './destination.ts'
 import { type Flaw, flawsOfHost, undeclared } from './judge-host.ts'
 import { placeholders } from './template.ts'
@@ -74,7 +75,7 @@ function* flawsOfParams({ authorizeParams }: OAuth): Generator<Flaw> {
 function* flawsOfScopes(oauth: OAuth | undefined, { scopes }: SignIn, field: string): Generator<Flaw> {
   if (scopes.length > 0 && !oauth) yield { field, words: 'needs oauth' }
   if (scopes.includes('openid') && !oauth?.issuer) yield { field, words: 'with openid needs an oauth.issuer' }
-  if (scopes.some((scope) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)))
+  if (!scopes.every(isScope))
     yield { field, words: 'must be visible ASCII, without spaces, quotes and backslashes' }
 }
 

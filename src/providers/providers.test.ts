@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { apiKeyFlow } from '../flows/api-key.ts'
 import { authorizationCodeFlow } from '../flows/authorization-code.ts'
 import type { Provider } from '../model/provider.ts'
 import { openNetwork } from '../network/network.ts'
-import { canary } from '../testing/canary.ts'
+import { canary, canaryBytes } from '../testing/canary.ts'
 import { brokenPromises } from '../testing/check.ts'
 import {
   type ProviderExample,
@@ -43,7 +42,7 @@ const EXAMPLES: Readonly<Record<string, ProviderExample>> = {
   datadog: {
     vars: { site: 'us5.datadoghq.com' },
     good: {
-      key: randomBytes(16).toString('hex'),
+      key: canaryBytes('', 16).toString('hex'),
       applicationKey: canary('datadog').padEnd(40, '0').slice(0, 40),
     },
     bad: { key: canary('datadog') },

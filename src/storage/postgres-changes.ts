@@ -15,7 +15,8 @@ const ANSWER_MILLISECONDS = 5_000
 type Hear = (what: Changed | 'missed') => void
 
 const told = z.object({
-  table: z.enum(['accounts', 'bindings', 'vault', 'dataKeys']),
+  schema: z.string().optional(),
+  table: z.enum(['accounts', 'bindings', 'vault', 'dataKeys', 'leases']),
   owner: z.string(),
   record: z.string(),
   by: z.string().nullable(),
@@ -23,11 +24,14 @@ const told = z.object({
   is: z.string().nullable(),
 })
 
-/** Whoever has a login may say anything on the line; what makes no sense only makes everybody look again. */
-function changeIn({ self }: Database, payload = ''): Changed | 'missed' {
+/**
+ * Whoever has a login may say anything on the line; what makes no sense only makes everybody look again.
+ * Undefined where it is said of another vault, in another schema of the database.
+ */
+function changeIn({ self }: Database, here: string, payload = ''): Changed | 'missed' | undefined {
   try {
-    const { by, ...change } = told.parse(JSON.parse(payload))
-    return { ...change, own: by === self } as Changed
+    const { by, schema = here, ...change } = told.parse(JSON.parse(payload))
+    return schema === here ? ({ ...change, own: by === self } as Changed) : undefined
   } catch {
     return 'missed'
   }
@@ -43,12 +47,17 @@ async function listenBy(database: Database, heard: Hear, signal: AbortSignal): P
   const { promise: broken, resolve } = Promise.withResolvers<void>()
   client.on('error', () => resolve())
   client.on('end', () => resolve())
-  client.on('notification', ({ payload }) => heard(changeIn(database, payload)))
+  let here = ''
+  client.on('notification', ({ payload }) => {
+    const what = changeIn(database, here, payload)
+    if (what !== undefined) heard(what)
+  })
   signal.addEventListener('abort', () => resolve())
   const trying = setInterval(() => client.query('select 1').catch(() => resolve()), TRIED_EVERY_MILLISECONDS)
   trying.unref()
   try {
     await client.connect()
+    here = (await client.query<{ name: string }>('select current_schema() as name')).rows[0]?.name ?? here
     await client.query(`listen ${CHANGES_CHANNEL}`)
     heard('missed')
     await broken

@@ -21,7 +21,9 @@ const CONNECTION_CLASS = '08'
 
 /** What the driver says, in words only, of a connection that broke or never came to be. */
 const BROKEN =
-  /^(Connection terminated|Client (has encountered|was closed)|timeout|Query read timeout|The server does not support SSL)/i
+  /^(Connection terminated|Client (has encountered|was closed)|timeout expired|Query read timeout|The server does not support SSL)/i
+/** What the pool says when all of its connections were in use for as long as one may wait for one. */
+const ALL_IN_USE = /^timeout exceeded when trying to connect/
 const ERRNO = /^(E[A-Z]+|ERR_(TLS|SSL)_.*|[A-Z_]*CERT[A-Z_]*)$/
 
 const TRY_AGAIN = 'look whether the database is running and can be reached, then try again'
@@ -87,10 +89,18 @@ function meant(place: string, code: string): Said {
   return ['internal-error', 'the database did not take a statement']
 }
 
+function tooMuch(place: string, cause: unknown): ValetkeyError {
+  return new ValetkeyError('resource-exhausted', `all connections to the database at ${place} are in use`, {
+    hint: 'try again in a moment',
+    cause,
+  })
+}
+
 /** `place` is said to people: the host and the database, and nothing by which one gets in. */
 export function meaningAt(place: string): Meaning {
   return (error) => {
     if (error instanceof ValetkeyError) return undefined
+    if (error instanceof Error && ALL_IN_USE.test(error.message)) return tooMuch(place, error)
     if (isGone(error))
       return new ValetkeyError('network-error', `the database at ${place} cannot be reached`, {
         hint: TRY_AGAIN,

@@ -12,7 +12,7 @@ export const CROSSING = 'every owner'
 // Through whose connections something is written, for the length of a connection.
 export const WRITER_SETTING = 'valetkey.writer'
 
-/** Told `{"table", "owner", "record", "by", "was", "is"}` of each change, by the transaction that made it. */
+/** Told `{"schema", "table", "owner", "record", "by", "was", "is"}` of each change, by the transaction that made it. */
 export const CHANGES_CHANNEL = 'valetkey_changes'
 
 const OWN_POLICY = 'ofOwner'
@@ -20,9 +20,14 @@ const CROSSING_POLICY = 'ofEveryOwner'
 const TOLD = 'valetkeyTold'
 
 /** Which tables are told of, and where in their rows the id stands of what is told. */
-const TELLING = { accounts: 'id', bindings: 'accountId', vault: 'id', dataKeys: 'id' } as const
-/** They change with every use, and nothing that is remembered depends on them. */
-const UNTOLD_COLUMNS = `'{lastUsedAt,seals}'::text[]`
+const TELLING = { accounts: 'id', bindings: 'accountId', vault: 'id', dataKeys: 'id', leases: 'id' } as const
+/** They change with every use and every look at the clock, and nothing that is remembered depends on them. */
+const UNTOLD_COLUMNS = `'{lastUsedAt,seals,dueAt,askedAt}'::text[]`
+
+const EVERY_CHANGE = sql`insert or update or delete`
+/** Leases change with every use; what matters to others is only that one is over. */
+const ENDS = sql`update of "endedAt" or delete`
+const STILL_OPEN = sql`when (old."endedAt" is null)`
 
 const NAME_TAKEN = ['42710', '23505']
 const DENIED = '42501'
@@ -110,7 +115,8 @@ async function tablesOf(db: AnyTables, role: string): Promise<readonly Table[]> 
       ) as walled,
       has_table_privilege(${role}, c.oid, 'select') and has_table_privilege(${role}, c.oid, 'delete') as granted,
       c.relname not in (${sql.join(Object.keys(TELLING))}) or exists (
-        select from pg_trigger where tgrelid = c.oid and tgname = ${TOLD} and tgenabled <> 'D'
+        select from pg_trigger join pg_proc p on p.oid = tgfoid
+        where tgrelid = c.oid and tgname = ${TOLD} and tgenabled <> 'D' and prosrc = ${TELLER}
       ) as told
     from pg_class c where ${OURS}`.execute(db)
   return rows
@@ -131,11 +137,12 @@ async function wall(db: AnyTables, name: string): Promise<void> {
 /** Whoever changes something tells it, be it this program or a person at the database's own prompt. */
 async function tell(db: AnyTables, name: keyof typeof TELLING): Promise<void> {
   const made = sql.id(TOLD)
+  const [when, which] = name === 'leases' ? [ENDS, STILL_OPEN] : [EVERY_CHANGE, sql``]
   await sql`
     create or replace function ${made}() returns trigger language plpgsql as ${sql.lit(TELLER)}`.execute(db)
   await sql`
-    create or replace trigger ${made} after insert or update or delete on ${sql.table(name)}
-    for each row execute function ${made}(${sql.lit(TELLING[name])})`.execute(db)
+    create or replace trigger ${made} after ${when} on ${sql.table(name)}
+    for each row ${which} execute function ${made}(${sql.lit(TELLING[name])})`.execute(db)
 }
 
 const TELLER = `
@@ -146,7 +153,7 @@ declare
 begin
   if was is distinct from becomes then
     perform pg_catalog.pg_notify('${CHANGES_CHANNEL}', jsonb_build_object(
-      'table', tg_table_name, 'owner', row ->> 'owner', 'record', row ->> tg_argv[0],
+      'schema', tg_table_schema, 'table', tg_table_name, 'owner', row ->> 'owner', 'record', row ->> tg_argv[0],
       'by', current_setting('${WRITER_SETTING}', true),
       'was', was ->> 'status', 'is', becomes ->> 'status')::text);
   end if;
@@ -169,6 +176,9 @@ async function makeLeases(db: AnyTables): Promise<void> {
       "token" text not null, "until" bigint not null,
       primary key ("owner", "record")
     )`.execute(db)
+  const { rows } = await sql`
+    select from pg_attribute where attrelid = '"rowLeases"'::regclass and attname = 'line'`.execute(db)
+  if (rows.length === 0) await sql`alter table "rowLeases" add column "line" bigint`.execute(db)
 }
 
 /**

@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import { Client, type Pool } from 'pg'
 import { ValetkeyError } from '#client'
-import type { Rows, Storage } from '../model/storage.ts'
+import { EVERY_OWNER, type Rows, type Storage } from '../model/storage.ts'
+import { claimAmongMany, nextDue } from './due.ts'
 import { knowInside } from './inside.ts'
 import { changesOf } from './postgres-changes.ts'
 import { type Meaning, meaningAt } from './postgres-errors.ts'
@@ -36,6 +37,16 @@ async function judgeVersion(db: AnyTables, place: string): Promise<void> {
   })
 }
 
+/** Other schemas of the database may hold other vaults, or whatever else. */
+async function schemaOf(db: AnyTables, place: string): Promise<string> {
+  const { rows } = await sql<{ name: string | null }>`select current_schema() as name`.execute(db)
+  const name = rows[0]?.name
+  if (typeof name === 'string') return name
+  throw new ValetkeyError('config-invalid', `no schema is chosen at ${place} to keep the vault in`, {
+    hint: 'make the schema that search_path names, and let the user of DATABASE_URL use it',
+  })
+}
+
 /** Brings tables and walls up to this build; of many who start at once, one after the other. */
 async function prepare({ url, place, role }: Database): Promise<void> {
   const client = new Client({ ...CONNECTION, connectionString: url })
@@ -48,7 +59,7 @@ async function prepare({ url, place, role }: Database): Promise<void> {
     await refuseForeign(db, place)
     // What a migration changes is everybody's, and its user has to say so like everybody else.
     await sql`select set_config(${CROSSING_SETTING}, ${CROSSING}, false)`.execute(db)
-    await migrate(db, COLUMNS)
+    await migrate(db, { ...COLUMNS, schema: await schemaOf(db, place) })
     await raiseWalls(db, role)
   } finally {
     await client.end()
@@ -110,7 +121,7 @@ export async function openPostgres(url: string, { role }: PostgresOptions = {}):
     return await openWalled(database)
   })
   const asking = transactions({ pool, place: database.place, meaningOf })
-  const holding = holdsInRows(asking)
+  const holding = holdsInRows(asking, database)
   const gate = gatekeeper()
   const inside = knowInside()
   const line = changesOf(database)
@@ -137,6 +148,7 @@ export async function openPostgres(url: string, { role }: PostgresOptions = {}):
   async function close(): Promise<void> {
     line.stop()
     await gate.shut()
+    holding.stop()
     await pool.end()
   }
 
@@ -155,7 +167,10 @@ export async function openPostgres(url: string, { role }: PostgresOptions = {}):
           sql`select pg_logical_emit_message(true, 'valetkey', '')`.execute(db),
         )
       }),
-    hold: (...what) => beside(() => holding(...what)),
+    hold: (...what) => beside(() => holding.hold(...what)),
+    claim: (table, claim) =>
+      beside(() => asking.one(EVERY_OWNER, false, (_, { db }) => claimAmongMany(db, table, claim))),
+    nextDue: (table) => beside(() => asking.one(EVERY_OWNER, true, (_, { db }) => nextDue(db, table))),
     changes: (heard) => {
       if (closing !== undefined) throw isClosed()
       return line.listen(heard)

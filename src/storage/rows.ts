@@ -14,7 +14,7 @@ interface RowFacts {
 
 type Builder = ExpressionBuilder<Record<string, Record<string, unknown>>, string>
 type Condition = ReturnType<Builder['and']>
-type Conditions = Readonly<Record<string | symbol, unknown>>
+export type Conditions = Readonly<Record<string | symbol, unknown>>
 
 const TESTS = ['before', 'atLeast', 'oneOf']
 
@@ -55,7 +55,7 @@ function testing(on: Builder, column: string, test: Readonly<Record<string, unkn
 }
 
 /** Every condition of a question; whose rows are meant has to be said in any case. */
-function conditions(where: Conditions): (on: Builder) => Condition {
+export function conditions(where: Conditions): (on: Builder) => Condition {
   const { owner, ...others } = where
   if (owner !== EVERY_OWNER && typeof owner !== 'string') throw mistake('without an owner')
   return (on) => {

@@ -7,6 +7,8 @@ import type { TableName, Tables } from '../model/storage.ts'
 interface ColumnFacts {
   readonly text: 'text' | RawBuilder<unknown>
   readonly bytes: 'blob' | 'bytea'
+  /** Where there are several in a database, the one in which these tables are. */
+  readonly schema?: string
 }
 
 /** A database whose tables are known by name only. */
@@ -15,8 +17,27 @@ export type AnyTables = Kysely<Record<string, Record<string, unknown>>>
 type ColumnKind = 'text' | 'number' | 'bytes' | 'text?' | 'number?'
 type Columns<T extends TableName> = { readonly [K in keyof Tables[T]]: ColumnKind }
 
+/** Columns that tables of before were given by `0004`. What is a number and never null begins at 0. */
+const GIVEN = {
+  accounts: {
+    tries: 'number',
+    nextTryAt: 'number?',
+    askedAt: 'number?',
+    diesAt: 'number?',
+    warnedAt: 'number?',
+    rotateDays: 'number?',
+    rotateAt: 'number?',
+    rotateToldAt: 'number?',
+  },
+  leases: { purpose: 'text?', scopes: 'text?' },
+  flowSessions: { dueAt: 'number?' },
+  registrations: { trouble: 'text?' },
+} as const satisfies { readonly [T in TableName]?: Partial<Columns<T>> }
+
+type Given<T extends TableName> = T extends keyof typeof GIVEN ? keyof (typeof GIVEN)[T] : never
+
 /** The columns of each table, as it is made; the key comes first. */
-const TABLES: { readonly [T in TableName]: Columns<T> } = {
+const TABLES: { readonly [T in TableName]: Omit<Columns<T>, Given<T>> } = {
   vault: {
     id: 'text',
     owner: 'text',
@@ -110,6 +131,26 @@ const TABLES: { readonly [T in TableName]: Columns<T> } = {
     generation: 'number',
     createdAt: 'number',
   },
+  outbox: {
+    id: 'text',
+    owner: 'text',
+    kind: 'text',
+    accountId: 'text',
+    about: 'text',
+    createdAt: 'number',
+    dueAt: 'number',
+    tries: 'number',
+    trouble: 'text?',
+  },
+  usage: {
+    owner: 'text',
+    accountId: 'text',
+    caller: 'text',
+    day: 'text',
+    lends: 'number',
+    forwards: 'number',
+    reveals: 'number',
+  },
 }
 
 const KEYS: { readonly [T in TableName]: readonly (keyof Tables[T] & string)[] } = {
@@ -123,18 +164,30 @@ const KEYS: { readonly [T in TableName]: readonly (keyof Tables[T] & string)[] }
   audit: ['seq'],
   auditBase: ['seq'],
   registrations: ['id'],
+  outbox: ['id'],
+  usage: ['owner', 'accountId', 'caller', 'day'],
 }
 
-const LATER: readonly TableName[] = ['registrations']
+const LATER: readonly TableName[] = ['registrations', 'outbox', 'usage']
 
 async function makeTable(db: AnyTables, table: TableName, facts: ColumnFacts): Promise<void> {
-  const types = { number: 'bigint', ...facts } as const
+  const types = { number: 'bigint', text: facts.text, bytes: facts.bytes } as const
   let making = db.schema.createTable(table).addPrimaryKeyConstraint(`${table}Key`, KEYS[table] as never)
   for (const [column, kind] of Object.entries<ColumnKind>(TABLES[table])) {
     const type = types[kind.replace('?', '') as keyof typeof types]
     making = making.addColumn(column, type, (made) => (kind.endsWith('?') ? made : made.notNull()))
   }
   await making.execute()
+}
+
+async function giveColumns(db: AnyTables, table: string, columns: object, facts: ColumnFacts): Promise<void> {
+  for (const [column, kind] of Object.entries<ColumnKind>(columns as Record<string, ColumnKind>)) {
+    const type = kind.startsWith('number') ? 'bigint' : facts.text
+    const giving = db.schema.alterTable(table)
+    await giving
+      .addColumn(column, type, (given) => (kind.endsWith('?') ? given : given.notNull().defaultTo(0)))
+      .execute()
+  }
 }
 
 async function makeIndexes(db: AnyTables): Promise<void> {
@@ -182,12 +235,21 @@ function migrations(facts: ColumnFacts): Record<string, Migration> {
         await one.columns(['owner', 'issuer']).unique().execute()
       },
     },
+    '0004-one-refresher': {
+      async up(db) {
+        for (const [table, columns] of Object.entries(GIVEN)) await giveColumns(db, table, columns, facts)
+        for (const table of ['outbox', 'usage'] as const) await makeTable(db, table, facts)
+        for (const table of ['outbox', 'flowSessions'])
+          await db.schema.createIndex(`${table}Due`).on(table).columns(['dueAt']).execute()
+      },
+    },
   }
 }
 
-async function migrationsDone(db: AnyTables): Promise<string[]> {
+async function migrationsDone(db: AnyTables, { schema }: ColumnFacts): Promise<string[]> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
-  if (!tables.some(({ name }) => name === 'kysely_migration')) return []
+  const here = tables.filter((table) => schema === undefined || table.schema === schema)
+  if (!here.some(({ name }) => name === 'kysely_migration')) return []
   const rows = await db.selectFrom('kysely_migration').select('name').execute()
   return rows.map(({ name }) => String(name))
 }
@@ -195,12 +257,13 @@ async function migrationsDone(db: AnyTables): Promise<string[]> {
 /** Brings the tables up to this build; refuses those that a later build has already changed. */
 export async function migrate(db: AnyTables, facts: ColumnFacts): Promise<void> {
   const known = migrations(facts)
-  const unknown = (await migrationsDone(db)).find((name) => !Object.hasOwn(known, name))
+  const unknown = (await migrationsDone(db, facts)).find((name) => !Object.hasOwn(known, name))
   if (unknown !== undefined)
     throw new ValetkeyError('newer-schema', `the vault was written by a newer valetkey (${unknown})`, {
       hint: 'install the newest valetkey and start it again',
     })
   const provider: MigrationProvider = { getMigrations: async () => known }
-  const { error } = await new Migrator({ db, provider }).migrateToLatest()
+  const at = facts.schema === undefined ? {} : { migrationTableSchema: facts.schema }
+  const { error } = await new Migrator({ db, provider, ...at }).migrateToLatest()
   if (error !== undefined) throw error
 }

@@ -65,8 +65,20 @@ class NodeSqliteDialect extends SqliteDialect {
   }
 }
 
+/** After some failures SQLite has rolled back by itself, and would hide them behind a complaint about that. */
+const NOTHING_TO_ROLL_BACK: Statement = {
+  reader: false,
+  all: () => [],
+  run: () => ({ changes: 0, lastInsertRowid: 0 }),
+  iterate: () => {
+    throw new Error('rows are not streamed')
+  },
+}
+
 export function kyselyOver(database: SqliteDatabase): AnyTables {
-  const prepare = statementCache(database)
+  const statement = statementCache(database)
+  const prepare = (sql: string) =>
+    sql === 'rollback' && !database.isTransaction ? NOTHING_TO_ROLL_BACK : statement(sql)
   return new Kysely({
     dialect: new NodeSqliteDialect({ database: { prepare, close: () => database.close() } }),
   })

@@ -10,6 +10,9 @@ const CANNOT_OPEN = 14
 const CONSTRAINT = 19
 const NOT_A_DATABASE = 26
 
+// Extended codes of what a disk does not take: a write, or the word that it is there to stay.
+const UNWRITTEN_CODES = [778, 1034, 1290, 1546]
+
 // Extended codes of a key that is there already.
 const UNIQUE_CODES = [1555, 2067]
 
@@ -41,6 +44,14 @@ function diskFull(cause: unknown): ValetkeyError {
   })
 }
 
+/** What was being written may be there or not when the vault is opened next. */
+function notWritten(cause: unknown): ValetkeyError {
+  return new ValetkeyError('vault-unreadable', 'the disk failed while the vault was written', {
+    hint: 'look after the disk and how much of it is yours to use; what was acknowledged is kept',
+    cause,
+  })
+}
+
 export function held(cause?: unknown): ValetkeyError {
   return new ValetkeyError('held', 'another process holds the vault', {
     hint: 'use the valetkey that is running, or stop it first',
@@ -51,6 +62,7 @@ export function held(cause?: unknown): ValetkeyError {
 function meaningOfCode(errcode: number, cause: unknown): ValetkeyError {
   if (UNIQUE_CODES.includes(errcode))
     return new ValetkeyError('conflict', 'such a row is already there', { cause })
+  if (UNWRITTEN_CODES.includes(errcode)) return notWritten(cause)
   switch (errcode & 0xff) {
     case BUSY:
       return held(cause)
@@ -78,6 +90,7 @@ export function meaningOf(error: unknown): ValetkeyError | undefined {
   const code = field(error, 'code')
   if (SPACE_CODES.includes(String(code))) return diskFull(error)
   if (DENIED_CODES.includes(String(code))) return readOnly(error)
+  if (code === 'EIO') return meaningOfCode(IO_ERROR, error)
   return undefined
 }
 

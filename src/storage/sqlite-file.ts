@@ -113,7 +113,7 @@ async function makeFile(file: string, make: (file: string) => Promise<void>): Pr
     await giveName(made, file)
     await syncPath(dirname(file))
   } finally {
-    await rm(made, { force: true })
+    for (const path of [made, logOf(made)]) await rm(path, { force: true })
   }
 }
 

@@ -1,12 +1,13 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ValetkeyError } from '#client'
+import { leave } from '../../test/leave.ts'
 import { EVERY_OWNER, type SealedRow } from '../model/storage.ts'
 import { canary } from '../testing/canary.ts'
 import { storageContract } from '../testing/storage-contract.ts'
@@ -18,7 +19,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-'))
   file = join(folder, 'vault.db')
 })
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(() => leave(folder))
 
 const ENGINE = new URL('sqlite.ts', import.meta.url).href
 
@@ -26,6 +27,18 @@ function row(bytes: string | Uint8Array, record = 'record'): SealedRow {
   const owner = 'person:ada'
   return { owner, record, field: 'worn', generation: 1, keyId: 'key', bytes: Buffer.from(bytes) }
 }
+
+/** Takes away what came with the one refresher. */
+function asBefore(database: DatabaseSync): void {
+  const columns = (table: string) => database.prepare(`select name from pragma_table_info(?)`).all(table)
+  database.exec('drop table outbox; drop table "usage"; drop index "flowSessionsDue"')
+  for (const [table, known] of Object.entries(BEFORE))
+    for (const { name } of columns(table).slice(known))
+      database.exec(`alter table "${table}" drop column "${name}"`)
+  database.exec(`delete from kysely_migration where name >= '0004'`)
+}
+/** How many columns there were. */
+const BEFORE = { accounts: 14, leases: 11, flowSessions: 14, registrations: 8 }
 
 async function refusal(work: Promise<unknown>): Promise<ValetkeyError> {
   const error = await work.then(
@@ -133,11 +146,14 @@ describe('the file of a vault', () => {
   })
 
   it('comes into being for one of many who start at once', async () => {
-    const said = await Promise.all(
-      [1, 2, 3].map(() =>
-        saidBy(elsewhere(`process.stdout.write('mine'); await new Promise((r) => setTimeout(r, 1500))`)),
-      ),
+    const children = [1, 2, 3].map(() =>
+      elsewhere(`process.stdout.write('mine'); setInterval(() => {}, 1000)`),
     )
+    const all = Promise.all(children.map(saidBy))
+    // Whoever has it holds it until the others have found out.
+    await Promise.all(children.map(({ stdout }) => once(stdout, 'data')))
+    for (const child of children) child.kill()
+    const said = await all
     expect(said.toSorted()).toEqual(['held true', 'held true', 'mine'])
     expect((await readdir(folder)).filter((name) => name.includes('.new-'))).toEqual([])
   })
@@ -208,6 +224,30 @@ describe('a file that is no good vault', () => {
     newer.close()
     const error = await refusal(openSqlite(file))
     expect([error.code, Boolean(error.hint)]).toEqual(['newer-schema', true])
+  })
+})
+
+describe('a vault of before', () => {
+  it('has everything that was in it, and what came since is empty', async () => {
+    await made(row('kept'))
+    const before = new DatabaseSync(file)
+    asBefore(before)
+    before.exec(`insert into accounts (id, owner, provider, bucket, flow, status, standing, generation,
+      connectedAt, changedAt) values ('a', 'person:ada', 'github', 'default', 'device-code', 'connected', 0, 3, 1, 2)`)
+    before.close()
+    const storage = await openSqlite(file)
+    expect(await storage.get('accounts', { owner: 'person:ada', id: 'a' })).toMatchObject({
+      generation: 3,
+      tries: 0,
+      nextTryAt: null,
+      askedAt: null,
+      diesAt: null,
+      warnedAt: null,
+    })
+    expect(await storage.list('sealed', { owner: EVERY_OWNER })).toHaveLength(1)
+    for (const table of ['outbox', 'usage'] as const)
+      expect(await storage.list(table, { owner: EVERY_OWNER })).toEqual([])
+    await storage.close()
   })
 })
 

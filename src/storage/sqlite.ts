@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Durability, Rows, Storage, TableName } from '../model/storage.ts'
+import { claimInTurn, nextDue } from './due.ts'
 import { holdsInMemory } from './holds.ts'
 import { isClosed } from './refusals.ts'
 import { rowsOfOne, rowsOver } from './rows.ts'
@@ -47,6 +48,8 @@ async function makeDatabase(file: string): Promise<void> {
   try {
     database.exec(`pragma application_id = ${APPLICATION_ID}`)
     await migrate(kyselyOver(database), COLUMNS)
+    // What is left to the closing fails without a word, and the log does not come along to the new name.
+    database.exec('pragma wal_checkpoint(truncate)')
   } finally {
     database.close()
   }
@@ -205,6 +208,9 @@ export async function openSqlite(file: string, options: SqliteOptions = {}): Pro
     transaction,
     sync: () => inWords(syncLog),
     hold: (...what) => whileOpen(async () => hold(...what)),
+    // Should a power cut undo a claim, its row is only due again.
+    claim: (table, claim) => transaction('soon', () => inWords(() => claimInTurn(db, table, claim))),
+    nextDue: (table) => reading(() => inWords(() => nextDue(db, table))),
     close: () => {
       closing ??= turns.take(async () => close())
       return closing

@@ -58,7 +58,7 @@ const DOUBLES: Record<string, [OpenDoor, string]> = {
   'waits for the whole body': [
     changed((desk) => ({
       forward: async (request) => {
-        const late = new Promise<'late'>((resolve) => setTimeout(resolve, 300, 'late'))
+        const late = new Promise<'late'>((resolve) => setTimeout(resolve, 2000, 'late'))
         const body = await Promise.race([new Response(request.body ?? null).text(), late])
         if (body === 'late') throw new ValetkeyError('too-large', 'the body does not end')
         return desk.forward({ ...request, body: body === '' ? null : body })

@@ -1,5 +1,5 @@
 import type { Broker } from '../model/broker.ts'
-import { type Caller, type CallerId, THE_PERSON } from '../model/caller.ts'
+import { type Caller, type CallerId, type Proof, THE_PERSON } from '../model/caller.ts'
 import { type Check, tell } from './check.ts'
 import { openDoorStage } from './door-stage.ts'
 import { keeping } from './door-stories/keeping.ts'
@@ -30,15 +30,17 @@ export function doorChecks(open: OpenDoor): readonly Check[] {
 async function playing(open: OpenDoor, story: (play: Play) => Promise<void>): Promise<void> {
   const stage = await openDoorStage()
   const doors: OpenedDoor[] = []
-  const as = async (id: CallerId) => {
-    const door = await open(stage.broker, { id, owner: THE_PERSON, proof: { door: 'contract' } })
+  const opened = async (id: CallerId, proof: Proof) => {
+    const door = await open(stage.broker, { id, owner: THE_PERSON, proof })
     doors.push(door)
     return door
   }
+  const as = (id: CallerId) => opened(id, { door: 'contract', uid: process.getuid?.() ?? 0 })
+  const page = () => opened(THE_PERSON, { door: 'contract' })
   try {
     const owner = await as(THE_PERSON)
     const connect = () => owner.desk.connect({ provider: stage.provider, fields: { key: stage.key } })
-    await story({ ...stage, owner, as, connect })
+    await story({ ...stage, owner, as, page, connect })
   } finally {
     for (const door of doors) await door.close?.()
     await stage.close()

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { ValetkeyError } from '#client'
 import { openBroker } from '../broker/broker.ts'
 import type { Broker } from '../model/broker.ts'
@@ -9,7 +9,7 @@ import { Secret } from '../model/secret.ts'
 import { openSqlite } from '../storage/sqlite.ts'
 import { environmentSource } from '../vault/sources/environment.ts'
 import { openVault } from '../vault/vault.ts'
-import { canary } from './canary.ts'
+import { canary, canaryBytes } from './canary.ts'
 
 /** A request as it would have left the house, wearing its credential. */
 export interface Sent {
@@ -54,9 +54,9 @@ const PROVIDER = providerSchema.parse({
 export async function openDoorStage(): Promise<DoorStage> {
   const [key, nextKey] = [canary('door'), canary('next')]
   const sent: Sent[] = []
-  const clock = { now: () => new Date(), newId: () => randomUUID() }
+  const clock = { now: () => new Date(), monotonic: () => performance.now(), newId: () => randomUUID() }
   const storage = await openSqlite(':memory:')
-  const env = { VALETKEY_KEY: randomBytes(32).toString('hex') }
+  const env = { VALETKEY_KEY: canaryBytes('mk', 32).toString('hex') }
   const sources = () => environmentSource(env)
   const keeper = await openVault({ storage, sources, preferred: 'environment', ...clock })
   await keeper.unlock()

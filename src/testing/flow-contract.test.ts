@@ -179,10 +179,78 @@ describe('the flow contract', () => {
       }),
       'says piece by piece what became of a credential, and shows none of it',
     ],
+    [
+      'would ask again for what died',
+      () => ({
+        ...whole,
+        revoke: async () => [{ what: 'Word', died: true, how: 'gone', again: {} }],
+      }),
+      'says piece by piece what became of a credential, and shows none of it',
+    ],
+    [
+      'says of nobody that something died',
+      () => ({ ...whole, revoke: async () => [{ what: 'Word', died: true, how: 'gone' }] }),
+      'says that nothing died, and is quiet about the rest, where nobody can be reached',
+    ],
+    [
+      'renews, and does not say of what',
+      () => ({ ...whole, refresh: async (_, before) => before }),
+      'says whether what it issued can be renewed, and keeps to that',
+    ],
+    [
+      'renews without anything to renew by',
+      () => renewing(async (_, before) => before),
+      'says whether what it issued can be renewed, and keeps to that',
+    ],
+    [
+      'forgets what it renews by',
+      () => renewing(async (_, before) => ({ ...before, worn: WORN, kept: {} })),
+      'renews what it issued, with nothing but what is kept, and loses nothing of it',
+    ],
+    [
+      'asks twice when it goes wrong',
+      () =>
+        renewing(async ({ network }) => {
+          const url = new URL('https://api.acme.test/')
+          const ask = () => network.fetch(url, { method: 'POST' })
+          const answer = await ask()
+          if (answer.status !== 200) await ask()
+          throw new ValetkeyError('bad-answer', 'it went wrong')
+        }),
+      'asks once for each renewal, and for no more when that goes wrong',
+    ],
+    [
+      'takes a line that fails for the end',
+      () =>
+        renewing(async ({ network }, before) => {
+          await network.fetch(new URL('https://api.acme.test/')).catch(() => {
+            throw new ValetkeyError('access-revoked', 'it is over')
+          })
+          return before
+        }),
+      'never takes a line that fails for the end of a grant',
+    ],
   ])('is failed by a flow that %s', async (_, make, promise) => {
     expect(await broken(make)).toContain(promise)
   })
 })
+
+const WORN = { word: new Secret(good) }
+
+/** As the whole one, with something kept that a renewal is had for. */
+function renewing(refresh: NonNullable<Flow['refresh']>): Flow {
+  return {
+    ...whole,
+    next: async (...args) => {
+      const turn = await whole.next(...args)
+      if (!('done' in turn) || !('credential' in turn.done)) return turn
+      const credential = { ...turn.done.credential, kept: { again: new Secret(wrong) } }
+      return { done: { ...turn.done, credential } }
+    },
+    renews: ({ kept }) => 'again' in kept,
+    refresh,
+  }
+}
 
 function lone(fields: Readonly<Record<string, Secret>>): boolean {
   return Object.keys(fields).join() === 'word'

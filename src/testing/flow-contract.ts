@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { isErrorCode, ValetkeyError } from '#client'
-import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
+import type { Credential } from '../model/credential.ts'
+import type { Flow, FlowContext, FlowTurn, RevokedPiece } from '../model/flow.ts'
+import type { Network } from '../model/network.ts'
 import { Secret } from '../model/secret.ts'
 import type { FlowAnswer, FlowStep } from '../model/words.ts'
 import { type Check, tell } from './check.ts'
@@ -117,12 +119,21 @@ export function flowChecks(open: () => Promise<FlowStage>): readonly Check[] {
       for (const bytes of ['', 'null', '{', '[]', '{"values":{"a":1}}', '{"__proto__":{}}'])
         await wellSpoken(stage.flow().next(stage.context, new Secret(bytes), { fields: {} }))
     }),
-    on('renews what it issued, and loses nothing of it', async (stage) => {
-      const { refresh } = stage.flow()
-      const last = (await play(stage)).at(-1)
-      if (!refresh || !last || !('done' in last) || !('credential' in last.done)) return
-      const before = last.done.credential
-      const once = await refresh(stage.context, before)
+    on('says whether what it issued can be renewed, and keeps to that', async (stage) => {
+      const { renews, refresh } = stage.flow()
+      assert.equal(renews === undefined, refresh === undefined, 'it says so, or renews, and not both')
+      const before = await issued(stage)
+      if (!before || !renews || !refresh) return
+      const bare = { ...before, kept: {} }
+      if (renews(before)) await refresh(stage.context, before)
+      assert.equal(renews(bare), false, 'it would renew what nothing is kept for')
+      await assertCode(refresh(stage.context, bare), ['refresh-not-available'])
+    }),
+    on('renews what it issued, with nothing but what is kept, and loses nothing of it', async (stage) => {
+      const { renews, refresh } = stage.flow()
+      const before = await issued(stage)
+      if (!before || !refresh || !renews?.(before)) return
+      const once = await refresh(stage.context, { ...before, worn: {} })
       const twice = await refresh(stage.context, once)
       for (const { worn, kept, scopes } of [once, twice]) {
         assert.deepEqual(Object.keys(worn), Object.keys(before.worn))
@@ -130,15 +141,86 @@ export function flowChecks(open: () => Promise<FlowStage>): readonly Check[] {
         assert.deepEqual(scopes, before.scopes)
       }
     }),
+    on('asks once for each renewal, and for no more when that goes wrong', async (stage) => {
+      const { renews, refresh } = stage.flow()
+      const before = await issued(stage)
+      if (!before || !refresh || !renews?.(before)) return
+      for (const [status, body] of TROUBLE) {
+        const { posts, network } = counting(stage.context.network, () => new Response(body, { status }))
+        const outcome = refresh({ ...stage.context, network }, before)
+        await assert.rejects(outcome, (error) => error instanceof ValetkeyError && !OVER.has(error.code))
+        assert.equal(posts(), 1, `it asked ${posts()} times over a ${status}`)
+      }
+      const { posts, network } = counting(stage.context.network)
+      await refresh({ ...stage.context, network }, before)
+      assert.equal(posts(), 1, `it asked ${posts()} times`)
+    }),
+    on('never takes a line that fails for the end of a grant', async (stage) => {
+      const { renews, refresh } = stage.flow()
+      const before = await issued(stage)
+      if (!before || !refresh || !renews?.(before)) return
+      for (const code of ['network-error', 'answer-lost', 'answer-timeout'] as const) {
+        const fetch = () => Promise.reject(new ValetkeyError(code, 'the line failed'))
+        const outcome = refresh({ ...stage.context, network: { fetch, close: async () => {} } }, before)
+        await assert.rejects(outcome, (error) => error instanceof ValetkeyError && error.retryable)
+      }
+    }),
     on('says piece by piece what became of a credential, and shows none of it', async (stage) => {
-      const last = (await play(stage)).at(-1)
-      if (!last || !('done' in last) || !('credential' in last.done)) return
-      const pieces = await stage.flow().revoke(stage.context, last.done.credential)
+      const before = await issued(stage)
+      if (!before) return
+      const pieces = await stage.flow().revoke(stage.context, before)
       assert.ok(pieces.length > 0, 'it says nothing')
-      for (const piece of pieces) assert.ok(piece.what && piece.how && typeof piece.died === 'boolean')
+      for (const piece of pieces) assertPiece(piece)
       assertSilent(JSON.stringify(pieces), stage.secrets)
     }),
+    on('says that nothing died, and is quiet about the rest, where nobody can be reached', async (stage) => {
+      const before = await issued(stage)
+      if (!before) return
+      const network = { fetch: () => Promise.reject(new TypeError('bare')), close: async () => {} }
+      for (const piece of await stage.flow().revoke({ ...stage.context, network }, before)) {
+        assertPiece(piece)
+        assert.equal(piece.died, false)
+      }
+    }),
   ]
+}
+
+/** Answers that end no grant, whatever they say. */
+const TROUBLE = [
+  [503, '{"error":"invalid_grant"}'],
+  [429, '{"error":"invalid_grant"}'],
+  [400, 'invalid_grant'],
+  [307, ''],
+  [200, '<html>'],
+] as const
+
+/** Codes by which a renewal is over for more than this time. */
+const OVER: ReadonlySet<string> = new Set(['access-revoked', 'provider-not-configured', 'refused-by-policy'])
+
+/** What a sign-in that is answered well issues; undefined for one that yields an identity. */
+async function issued(stage: FlowStage): Promise<Credential | undefined> {
+  const last = (await play(stage)).at(-1)
+  return last && 'done' in last && 'credential' in last.done ? last.done.credential : undefined
+}
+
+/** Counts what is posted, and answers it if it is told how; all else goes its way. */
+function counting(behind: Network, answer?: () => Response) {
+  let posted = 0
+  const fetch: Network['fetch'] = async (url, request) => {
+    const isPost = request?.method === 'POST'
+    if (isPost) posted += 1
+    return isPost && answer ? answer() : behind.fetch(url, request)
+  }
+  return { posts: () => posted, network: { ...behind, fetch } }
+}
+
+function assertPiece({ what, how, died, again }: RevokedPiece): void {
+  assert.ok(what && how && typeof died === 'boolean')
+  assert.ok(!died || again === undefined, 'it would ask again for what died')
+}
+
+async function assertCode(work: Promise<unknown>, codes: readonly string[]): Promise<void> {
+  await assert.rejects(work, (error) => error instanceof ValetkeyError && codes.includes(error.code))
 }
 
 /** Every turn of a sign-in that is answered well. */
@@ -189,8 +271,8 @@ async function refuses(stage: FlowStage, change: (good: Plain) => Plain): Promis
   await assertRefused(begun.next({ fields: Object.fromEntries(changed) }))
 }
 
-async function assertRefused(turn: Promise<FlowTurn>): Promise<void> {
-  await assert.rejects(turn, (error) => error instanceof ValetkeyError && error.code === 'invalid-request')
+function assertRefused(turn: Promise<FlowTurn>): Promise<void> {
+  return assertCode(turn, ['invalid-request'])
 }
 
 async function wellSpoken(work: Promise<unknown>): Promise<void> {

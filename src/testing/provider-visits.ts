@@ -57,6 +57,13 @@ export function visitChecks(visit: Visit): readonly Check[] {
   ]
 }
 
+/** As providers name a person where there is no OpenID Connect. */
+const SOMEBODY = {
+  id: 'somebody',
+  login: 'somebody',
+  data: { id: 'somebody', attributes: { handle: 'somebody' } },
+}
+
 async function atStandIn(
   visit: Visit,
   judge: (context: FlowContext, there: HostileServer) => Promise<void>,
@@ -70,7 +77,7 @@ async function atStandIn(
       if (!provider.oauth?.issuer) it.delete('iss')
       for (const [parameter, name] of Object.entries(signIn.captures)) it.set(parameter, vars[name] ?? '')
     },
-    userinfo: (honest) => ({ body: { ...honest, id: 'somebody', login: 'somebody' } }),
+    userinfo: (honest) => ({ body: { ...honest, ...SOMEBODY } }),
   })
   const known = Object.entries(vars).map(([name, value]) => [name, new Secret(value)])
   try {

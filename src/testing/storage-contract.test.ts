@@ -73,6 +73,21 @@ describe('the storage contract', () => {
       expect(await breaks(broken(wrong), promise)).toBe(true)
     })
 
+  it('fails a storage that gives out what is due without taking it', async () => {
+    const shown = async (): Promise<Storage> => {
+      const storage = await openSqlite(':memory:')
+      return {
+        ...storage,
+        claim: (table, { dueBefore, limit }) =>
+          storage.list(table, { owner: EVERY_OWNER, dueAt: { before: dueBefore + 1 } } as never, {
+            orderBy: 'dueAt',
+            limit,
+          }),
+      }
+    }
+    expect(await breaks(shown, 'gives out what is due, the oldest first, and nothing that is not')).toBe(true)
+  })
+
   it('fails a storage whose transactions leave half of their work', async () => {
     const halves = async (): Promise<Storage> => {
       const storage = await openSqlite(':memory:')

@@ -7,6 +7,7 @@ import {
   type AccountRow,
   type AuditRow,
   EVERY_OWNER,
+  type OutboxRow,
   type SealedRow,
   type Storage,
 } from '../model/storage.ts'
@@ -16,6 +17,8 @@ import { type Check, tell } from './check.ts'
 export interface StorageFacts {
   /** Closes the storage and opens what it had written. */
   readonly reopen?: (storage: Storage) => Promise<Storage>
+  /** Opens the same once more, as another broker does while the first one goes on. */
+  readonly beside?: () => Promise<Storage>
 }
 
 const ADA: OwnerId = 'person:ada'
@@ -38,6 +41,14 @@ function account(more: Partial<AccountRow> = {}): AccountRow {
     lastUsedAt: null,
     expiresAt: null,
     dueAt: null,
+    tries: 0,
+    nextTryAt: null,
+    askedAt: null,
+    diesAt: null,
+    warnedAt: null,
+    rotateDays: null,
+    rotateAt: null,
+    rotateToldAt: null,
     ...more,
   }
 }
@@ -62,6 +73,21 @@ function entry(seq: number): AuditRow {
     keyId: 'key',
     sealed: new Uint8Array(64).fill(seq % 256),
     hash: new Uint8Array(32),
+  }
+}
+
+function message(more: Partial<OutboxRow> = {}): OutboxRow {
+  return {
+    id: randomUUID(),
+    owner: ADA,
+    kind: 'revoke',
+    accountId: 'account',
+    about: 'github/work',
+    createdAt: 1_700_000_000_000,
+    dueAt: 0,
+    tries: 0,
+    trouble: null,
+    ...more,
   }
 }
 
@@ -333,6 +359,85 @@ const PROMISES: Record<string, (storage: Storage) => Promise<void>> = {
     assert.equal(await storage.hold(ADA, 'account', 60_000), undefined)
   },
 
+  'gives out what is due, the oldest first, and nothing that is not': async (storage) => {
+    const [, late, early, , exact] = await dueAt(storage, null, 20, 10, 31, 30)
+    const claimed = await storage.claim('accounts', { dueBefore: 30, until: 99, limit: 9 })
+    assert.deepEqual(
+      claimed,
+      [early, late, exact].map((row) => ({ ...row, dueAt: 99 })),
+    )
+    for (const row of claimed)
+      assert.deepEqual(await storage.get('accounts', { owner: ADA, id: row.id }), row)
+    assert.deepEqual(await storage.claim('accounts', { dueBefore: 30, until: 99, limit: 9 }), [])
+  },
+
+  'gives out no more of what is due than was asked for, and the rest to whoever asks next': async (
+    storage,
+  ) => {
+    const [, b, a, c] = await dueAt(storage, 40, 2, 1, 3)
+    const claim = { dueBefore: 30, until: 99, limit: 2 }
+    assert.deepEqual(ids(await storage.claim('accounts', claim)), [a?.id, b?.id])
+    assert.deepEqual(ids(await storage.claim('accounts', claim)), [c?.id])
+    assert.deepEqual(await storage.claim('accounts', { ...claim, limit: 0 }), [])
+  },
+
+  'gives out what was claimed and not dealt with once more when its new time has come': async (storage) => {
+    const [row] = await dueAt(storage, 1)
+    const claim = (dueBefore: number, until: number) =>
+      storage.claim('accounts', { dueBefore, until, limit: 9 })
+    assert.deepEqual(ids(await claim(10, 20)), [row?.id])
+    assert.deepEqual(await claim(19, 30), [])
+    assert.deepEqual(ids(await claim(20, 30)), [row?.id])
+  },
+
+  'gives out of what is due only what is asked for besides, of every owner': async (storage) => {
+    const [hers, his] = [account({ dueAt: 2 }), account({ owner: BOB, dueAt: 1 })]
+    await storage.insert('accounts', [hers, his, account({ dueAt: 1, status: 'needs-reauth' })])
+    const also = { status: { oneOf: ['connected', 'failing'] } } as const
+    const claimed = await storage.claim('accounts', { dueBefore: 5, until: 9, limit: 9, also })
+    assert.deepEqual(ids(claimed), [his.id, hers.id])
+  },
+
+  'gives out messages and flows that are due like accounts': async (storage) => {
+    const messages = [message({ dueAt: 2 }), message({ dueAt: 1, owner: BOB }), message({ dueAt: 9 })]
+    await storage.insert('outbox', messages)
+    const claim = { dueBefore: 5, until: 20, limit: 9 }
+    const [late, early] = messages
+    assert.deepEqual(
+      await storage.claim('outbox', claim),
+      [early, late].map((row) => ({ ...row, dueAt: 20 })),
+    )
+    assert.deepEqual(await storage.claim('flowSessions', claim), [])
+    assert.equal(await storage.nextDue('flowSessions'), undefined)
+    assert.equal(await storage.nextDue('outbox'), 9)
+  },
+
+  'knows when the next one is due, or was': async (storage) => {
+    assert.equal(await storage.nextDue('accounts'), undefined)
+    await dueAt(storage, null)
+    assert.equal(await storage.nextDue('accounts'), undefined)
+    await dueAt(storage, 7, 5, null)
+    assert.equal(await storage.nextDue('accounts'), 5)
+    await storage.claim('accounts', { dueBefore: 5, until: 6, limit: 9 })
+    assert.equal(await storage.nextDue('accounts'), 6)
+  },
+
+  'counts what a caller used of an account on a day by itself': async (storage) => {
+    const use = { owner: ADA, accountId: 'a', caller: 'app:one', lends: 1, forwards: 0, reveals: 0 } as const
+    await storage.insert('usage', [
+      { ...use, day: '2026-11-20' },
+      { ...use, day: '2026-11-21' },
+    ])
+    assert.equal(await codeOf(storage.insert('usage', [{ ...use, day: '2026-11-20' }])), 'conflict')
+    const day = { owner: ADA, accountId: 'a', caller: 'app:one', day: '2026-11-20' } as const
+    assert.equal(await storage.update('usage', { ...day, lends: 1 }, { lends: 2 }), 1)
+    const days = await storage.list('usage', { owner: ADA }, { orderBy: 'day' })
+    assert.deepEqual(
+      days.map(({ lends }) => lends),
+      [2, 1],
+    )
+  },
+
   'keeps everybody else out of a transaction under way': async (storage) => {
     const plain = account()
     let others: Promise<unknown> = Promise.resolve()
@@ -416,6 +521,25 @@ async function comesBack(open: () => Promise<Storage>, reopen: NonNullable<Stora
   await second.close()
 }
 
+/** Two brokers at work at the same time, each taking a few again and again until nothing is left. */
+async function isSharedOut(one: Storage, other: Storage) {
+  const rows = await dueAt(one, ...Array.from({ length: 500 }, (_, n) => n))
+  const takeAll = async (storage: Storage): Promise<string[]> => {
+    const some = await storage.claim('accounts', { dueBefore: 1_000, until: 9_000, limit: 7 })
+    return some.length === 0 ? [] : [...ids(some), ...(await takeAll(storage))]
+  }
+  const taken = await Promise.all([one, one, other, other].map(takeAll))
+  assert.deepEqual(taken.flat().toSorted(), ids(rows).toSorted())
+  for (const share of taken) assert.deepEqual(share, share.toSorted(byAge(rows)))
+  const [mine, mineToo, theirs, theirsToo] = taken.map(({ length }) => length > 0)
+  assert.ok((mine || mineToo) && (theirs || theirsToo))
+}
+
+function byAge(rows: readonly AccountRow[]): (one: string, other: string) => number {
+  const ages = new Map(rows.map(({ id, dueAt: due }) => [id, due ?? 0]))
+  return (one, other) => (ages.get(one) ?? 0) - (ages.get(other) ?? 0)
+}
+
 /** Whatever engine bytes lie in, it keeps these. */
 export function storageContract(name: string, open: () => Promise<Storage>, facts: StorageFacts = {}): void {
   const title = `the storage contract, kept by ${name}`
@@ -424,5 +548,17 @@ export function storageContract(name: string, open: () => Promise<Storage>, fact
     const { reopen } = facts
     if (reopen !== undefined) it('has everything again after it was closed', () => comesBack(open, reopen))
     else it.skip('has everything again after it was closed (skipped: nothing of it outlives its process)')
+    const { beside } = facts
+    const shared = beside === undefined ? 'several who share one broker' : 'several brokers'
+    it(`gives each thing that is due to one of ${shared}, the oldest first, and forgets none`, async () => {
+      const one = await open()
+      const other = (await beside?.()) ?? one
+      try {
+        await isSharedOut(one, other)
+      } finally {
+        await one.close()
+        await other.close()
+      }
+    })
   })
 }

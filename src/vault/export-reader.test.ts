@@ -6,7 +6,8 @@ import { argon2id } from '@noble/hashes/argon2.js'
 import { describe, expect, it } from 'vitest'
 import { Secret } from '../model/secret.ts'
 import { canary } from '../testing/canary.ts'
-import { type ExportedRecord, sealExport } from './export.ts'
+import { sealExport } from './export.ts'
+import type { ExportedRecord } from './export-document.ts'
 
 // Two readers written from docs/format.md alone, over other people's cryptography. What they find is
 // compared with what was put in; nothing of this room is used for reading.
@@ -19,6 +20,13 @@ const records: ExportedRecord[] = [
     about: 'api.openai.com',
     fields: { worn: new Secret(canary('worn')), kept: new Secret(Uint8Array.of(0, 255, 128)) },
     plain: { provider: 'openai', bucket: 'größer', connectedAt: 1_700_000_000_000, reason: null },
+  },
+  {
+    owner: 'installation',
+    record: 'client-1',
+    about: 'https://login.example.com',
+    fields: { clientSecret: new Secret(canary('clientsecret')) },
+    plain: { clientId: 'one', redirectUri: null },
   },
   { owner: 'group:team', record: 'account-2', about: '', fields: {}, plain: {} },
 ]
@@ -41,6 +49,7 @@ const made = sealExport({
 })
 
 interface Document {
+  version: number
   id: string
   createdAt: string
   passphrase: { kdf: string; memory: number; passes: number; parallelism: number; salt: string }
@@ -79,6 +88,7 @@ function open(
 function read(document: Document): unknown[] {
   const { kdf, memory, passes, parallelism, salt } = document.passphrase
   const head = [
+    document.version,
     document.id,
     document.createdAt,
     kdf,
@@ -127,7 +137,7 @@ def opened(key, label, parts, sealed):
 k = doc['passphrase']
 kdf = Argon2id(salt=b64(k['salt']), length=32, iterations=k['passes'], lanes=k['parallelism'], memory_cost=k['memory'])
 key = kdf.derive(unicodedata.normalize('NFC', passphrase).encode('utf-8'))
-head = [doc['id'], doc['createdAt'], k['kdf'], k['memory'], k['passes'], k['parallelism'], k['salt'], len(doc['owners'])]
+head = [doc['version'], doc['id'], doc['createdAt'], k['kdf'], k['memory'], k['passes'], k['parallelism'], k['salt'], len(doc['owners'])]
 assert opened(key, 'valetkey export check', head, b64(doc['check'])) == b'valetkey'
 found = []
 for index, one in enumerate(doc['owners']):

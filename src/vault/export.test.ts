@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { Secret } from '../model/secret.ts'
 import { canary } from '../testing/canary.ts'
-import { type ExportedRecord, openExport, sealExport } from './export.ts'
+import { sealExport } from './export.ts'
+import { type ExportedRecord, MOST_BYTES, MOST_RECORDS } from './export-document.ts'
+import { openExport } from './export-opening.ts'
 
 const passphrase = canary('passphrase')
 const now = () => new Date('2026-11-20T08:00:00.000Z')
@@ -110,12 +112,26 @@ describe('an export', () => {
     }
   })
 
+  it('says which version it is, and lets nobody else say it', async () => {
+    expect(await codeOf(await altered(() => ({ version: 1 })))).toBe('wrong-key')
+    expect(await codeOf(await altered(() => ({ version: 3, more: true })))).toBe('newer-schema')
+  })
+
+  it('has a size that can be read anywhere', async () => {
+    const [record] = records
+    const many = Array.from({ length: MOST_RECORDS + 1 }, () => record as ExportedRecord)
+    const sealing = sealExport({ records: many, passphrase: new Secret(passphrase), now, newId })
+    await expect(sealing).rejects.toMatchObject({ code: 'too-large' })
+    expect(await codeOf(' '.repeat(MOST_BYTES + 1))).toBe('too-large')
+  })
+
   it('is refused when it is anything else', async () => {
     const document = await made
     const others = ['', '{}', 'null', '[]', document.slice(0, -20), document.slice(20)]
     for (const other of others) expect(await codeOf(other)).toBe('invalid-request')
     const changes: Change[] = [
-      () => ({ version: 2 }),
+      () => ({ version: 0 }),
+      () => ({ version: '2' }),
       () => ({ format: 'other' }),
       () => ({ more: true }),
       ({ check }) => ({ check: `${check}=` }),

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { ValetkeyError } from '#client'
+import { report } from '../../test/figures.ts'
 import { openServer } from '../../test/postgres.ts'
 import type { OwnerId } from '../model/caller.ts'
 import { Secret } from '../model/secret.ts'
@@ -8,7 +9,7 @@ import { EVERY_OWNER, type SealedRow, type Storage } from '../model/storage.ts'
 import type { Place, Vault } from '../model/vault.ts'
 import { openPostgres } from '../storage/postgres.ts'
 import { openSqlite } from '../storage/sqlite.ts'
-import { canary } from '../testing/canary.ts'
+import { canary, canaryBytes } from '../testing/canary.ts'
 import { environmentSource } from './sources/environment.ts'
 import { openVault } from './vault.ts'
 
@@ -27,7 +28,7 @@ function dice(seed: number): (sides: number) => number {
   }
 }
 
-const env = { VALETKEY_KEY: randomBytes(32).toString('base64url') }
+const env = { VALETKEY_KEY: canaryBytes('mk', 32).toString('base64url') }
 const OWNERS: OwnerId[] = ['person:ada', 'person:bob', 'group:team', 'installation']
 const ABOUT = ['api.openai.com', 'api.github.com']
 
@@ -173,7 +174,7 @@ async function mutate(storage: Storage, tries: number): Promise<void> {
 
   for (const row of rows) expect(await keeper.vault.take(storage, placeOf(row))).toBeDefined()
   const total = [...tried.values()].reduce((sum, one) => sum + one, 0)
-  process.stdout.write(`vault mutations on ${storage.engine}: ${total} tried, ${accepted.length} accepted\n`)
+  report('mutations of sealed rows that were accepted', accepted.length, total, `real ${storage.engine}`)
   expect(total).toBe(tries)
   expect(tried.size).toBe(kinds.length)
   expect(accepted).toEqual([])

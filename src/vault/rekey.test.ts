@@ -1,21 +1,26 @@
-import { spawn } from 'node:child_process'
-import { randomBytes, randomUUID } from 'node:crypto'
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { report, size } from '../../test/figures.ts'
+import { leave } from '../../test/leave.ts'
 import { INSTALLATION, type OwnerId } from '../model/caller.ts'
 import { Secret } from '../model/secret.ts'
 import { EVERY_OWNER, type Storage } from '../model/storage.ts'
 import type { KeySource, VaultKeeper } from '../model/vault.ts'
 import { openSqlite } from '../storage/sqlite.ts'
-import { canary } from '../testing/canary.ts'
+import { canary, canaryBytes } from '../testing/canary.ts'
 import { environmentSource } from './sources/environment.ts'
 import { fileSource } from './sources/file.ts'
 import { openVault } from './vault.ts'
 
-const env = { VALETKEY_KEY: randomBytes(32).toString('hex') }
+const CHILD = fileURLToPath(new URL('../../test/faults/children/rekey.ts', import.meta.url))
+const env = { VALETKEY_KEY: canaryBytes('mk', 32).toString('hex') }
 
 let folder: string
 let keys: string
@@ -25,7 +30,7 @@ beforeEach(async () => {
   keys = join(folder, 'keys')
   file = join(folder, 'vault.db')
 })
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(() => leave(folder))
 
 function keeperOn(storage: Storage): Promise<VaultKeeper> {
   return openVault({
@@ -53,46 +58,15 @@ async function expectAll({ vault }: VaultKeeper, storage: Storage, secrets: Map<
     expect((await vault.take(storage, place(owner)))?.reveal()).toBe(secret)
 }
 
-// The same in a process of its own, which kills itself at the nth step of the re-keying: a step is
-// each thing that a source or the storage is asked to do.
-const victim = (steps: number) => `
-  const { openSqlite } = await import(${JSON.stringify(new URL('../storage/sqlite.ts', import.meta.url).href)})
-  const { openVault } = await import(${JSON.stringify(new URL('vault.ts', import.meta.url).href)})
-  const { fileSource } = await import(${JSON.stringify(new URL('sources/file.ts', import.meta.url).href)})
-  const { randomUUID } = await import('node:crypto')
-  let left = Infinity
-  const step = async (work) => {
-    if (left-- <= 0) process.kill(process.pid, 'SIGKILL')
-    const result = await work()
-    if (left-- <= 0) process.kill(process.pid, 'SIGKILL')
-    return result
-  }
-  const stepping = (object) => new Proxy(object, {
-    get: (of, name) => typeof of[name] === 'function'
-      ? (...args) => step(() => of[name](...args.map((arg) => name === 'transaction' && typeof arg === 'function'
-          ? (rows) => arg(stepping(rows)) : arg)))
-      : of[name],
-  })
-  const storage = stepping(await openSqlite(${JSON.stringify(file)}))
-  const source = () => stepping(fileSource(${JSON.stringify(keys)}))
-  const keeper = await openVault({
-    storage, sources: source, preferred: 'file', now: () => new Date(), newId: () => randomUUID(),
-  })
-  await keeper.unlock()
-  left = ${steps}
-  await keeper.rekey(source())
-  process.stdout.write('through')`
+/** Gives the vault a new master key in a process of its own. `steps`: before which step that kills itself. */
+function rekeying(steps?: number): ChildProcess {
+  const words = [file, keys, ...(steps === undefined ? [] : [`${steps}`])]
+  return fork(CHILD, words, { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+}
 
-async function killedAfter(steps: number): Promise<boolean> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', victim(steps)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let said = ''
-  child.stdout.on('data', (chunk) => {
-    said += chunk
-  })
-  const [, signal] = await once(child, 'close')
-  if (signal !== 'SIGKILL' && said !== 'through') throw new Error('it ended in another way')
+async function isKilled(child: ChildProcess): Promise<boolean> {
+  const [code, signal] = await once(child, 'exit')
+  if (signal !== 'SIGKILL' && code !== 0) throw new Error('it ended in another way')
   return signal === 'SIGKILL'
 }
 
@@ -177,7 +151,7 @@ describe('a new master key', () => {
     const [, secrets] = await filled(made)
     await made.close()
     let kills = 0
-    while (await killedAfter(kills)) {
+    while (await isKilled(rekeying(kills))) {
       kills += 1
       const storage = await openSqlite(file)
       const keeper = await keeperOn(storage)
@@ -188,4 +162,97 @@ describe('a new master key', () => {
     // Reading the vault, the new key, the row, four data keys, the commit, the row again, the old key.
     expect(kills).toBeGreaterThan(15)
   })
+})
+
+const RECORDS = size(300, 10_000)
+const KILLS = size(12, 200)
+
+/** Each of an owner of its own, so that as many keys have to be wrapped anew. */
+const ownerOf = (n: number): OwnerId => `person:p${n}`
+
+/** One after the other, and none of them kept in mind: what a record holds tells whose it is. */
+async function fillWithMany(): Promise<string> {
+  const storage = await openSqlite(file)
+  const keeper = await keeperOn(storage)
+  await keeper.unlock()
+  const secret = canary('record')
+  await storage.transaction('synced', async (rows) => {
+    for (let n = 0; n < RECORDS; n += 1)
+      await keeper.vault.put(rows, place(ownerOf(n)), new Secret(`${secret} ${n}`))
+  })
+  await storage.close()
+  return secret
+}
+
+/** How many of them do not open with the key that counts, and which key that is. */
+async function looked(secret: string): Promise<{ readonly unreadable: number; readonly masterId: string }> {
+  const storage = await openSqlite(file)
+  const keeper = await keeperOn(storage)
+  await keeper.unlock()
+  let unreadable = 0
+  for (let n = 0; n < RECORDS; n += 1) {
+    const found = await keeper.vault.take(storage, place(ownerOf(n))).catch(() => undefined)
+    if (found?.reveal() !== `${secret} ${n}`) unreadable += 1
+  }
+  const { masterId = '' } = (await storage.get('vault', { owner: INSTALLATION })) ?? {}
+  await storage.close()
+  return { unreadable, masterId }
+}
+
+interface Course {
+  readonly steps: number
+  readonly milliseconds: number
+}
+
+/** Once without being killed, to know what there is to be killed in. */
+async function throughOnce(): Promise<Course> {
+  const child = rekeying()
+  await once(child, 'message')
+  const begun = performance.now()
+  const [{ through: steps }] = (await once(child, 'message')) as [{ through: number }]
+  const milliseconds = performance.now() - begun
+  await isKilled(child)
+  return { steps, milliseconds }
+}
+
+/**
+ * The nth of the kills: at a step or at a moment, both spread over the whole of it, or at one of the last
+ * steps, where one key takes the place of the other.
+ */
+async function killedSomewhere(n: number, { steps, milliseconds }: Course): Promise<boolean> {
+  const share = (n % KILLS) / KILLS
+  if (n % 4 === 0) return isKilled(rekeying(steps - 1 - ((n / 4) % 12)))
+  if (n % 4 === 2) return isKilled(rekeying(Math.floor(steps * share)))
+  const child = rekeying()
+  await once(child, 'message')
+  const killed = isKilled(child)
+  await pause(milliseconds * share)
+  child.kill('SIGKILL')
+  return killed
+}
+
+describe('a new master key for very many records', () => {
+  it(
+    '[security 19.5] leaves each of them readable, wherever kill -9 strikes',
+    async () => {
+      const secret = await fillWithMany()
+      const course = await throughOnce()
+      expect(course.steps).toBeGreaterThan(2 * RECORDS)
+      let { masterId } = await looked(secret)
+      let [kills, unreadable, replaced] = [0, 0, 0]
+      for (let n = 0; kills < KILLS; n += 1) {
+        if (await killedSomewhere(n, course)) kills += 1
+        const found = await looked(secret)
+        unreadable += found.unreadable
+        if (found.masterId !== masterId) replaced += 1
+        masterId = found.masterId
+      }
+      const what = `records unreadable, a new master key for ${RECORDS}, killed at ${kills} points`
+      report(what, unreadable, kills * RECORDS, 'SIGKILL to a process of its own')
+      expect(unreadable).toBe(0)
+      // Before the one key took the place of the other, and after that.
+      expect([replaced > 0, replaced < kills]).toEqual([true, true])
+    },
+    size(240_000, 3_600_000),
+  )
 })

@@ -1,16 +1,17 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { copyFile, mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { openServer, type PostgresServer } from '../../test/postgres.ts'
 import type { OwnerId } from '../model/caller.ts'
 import { Secret } from '../model/secret.ts'
 import { EVERY_OWNER, type Storage } from '../model/storage.ts'
 import type { Place, VaultKeeper } from '../model/vault.ts'
 import { openPostgres } from '../storage/postgres.ts'
-import { canary } from '../testing/canary.ts'
+import { canary, canaryBytes } from '../testing/canary.ts'
 import { environmentSource } from './sources/environment.ts'
 import { fileSource } from './sources/file.ts'
 import { passphraseSource } from './sources/passphrase.ts'
@@ -26,7 +27,7 @@ interface Broker {
 
 const ADA: OwnerId = 'person:ada'
 const BOB: OwnerId = 'person:bob'
-const VALETKEY_KEY = randomBytes(32).toString('base64url')
+const VALETKEY_KEY = canaryBytes('mk', 32).toString('base64url')
 
 let server: PostgresServer
 let url: string
@@ -44,7 +45,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const { storage, keys } of brokers) {
     await storage.close()
-    await rm(keys, { recursive: true })
+    await leave(keys)
   }
 })
 
@@ -176,7 +177,7 @@ describe('several brokers of one vault', () => {
 
   it('do not take for the new key what only comes from where it should', async () => {
     const [one, other] = [await unlockedBroker(), await unlockedBroker()]
-    one.env['VALETKEY_KEY'] = randomBytes(32).toString('base64url')
+    one.env['VALETKEY_KEY'] = canaryBytes('mk', 32).toString('base64url')
     await one.keeper.rekey(environmentSource(one.env))
     await until(() => other.keeper.vault.locked)
     expect(() => other.keeper.vault.refuseLocked()).toThrow('this key does not open the vault')

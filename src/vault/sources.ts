@@ -11,7 +11,7 @@ export interface Surroundings {
   /** Never the folder of the vault, so a copied vault does not bring its key along. */
   readonly keyFolder: string
   readonly env: Readonly<Record<string, string | undefined>>
-  /** The program that wraps and unwraps, where the configuration names one. */
+  /** The program that wraps and unwraps, where the configuration names one. No other is ever run. */
   readonly command?: string | undefined
 }
 
@@ -26,13 +26,19 @@ export function keySources({ keyFolder, env, command }: Surroundings) {
       case 'environment':
         return environmentSource(env)
       case 'command':
-        return commandSource(told.command ?? command ?? noCommand())
+        return commandSource(configured(command, told.command))
     }
   }
 }
 
-function noCommand(): never {
-  throw new ValetkeyError('config-invalid', 'no program is named that wraps and unwraps the key', {
-    hint: 'set keyCommand in the configuration to its whole path',
-  })
+function configured(command: string | undefined, told: string | undefined): string {
+  if (command === undefined)
+    throw new ValetkeyError('config-invalid', 'no program is named that wraps and unwraps the key', {
+      hint: 'set keyCommand in the configuration to its whole path, and start valetkey again',
+    })
+  if (told !== undefined && told !== command)
+    throw new ValetkeyError('config-invalid', 'this is not the program that the configuration names', {
+      hint: 'set keyCommand in the configuration to its whole path, and start valetkey again',
+    })
+  return command
 }

@@ -1,14 +1,15 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { copyFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { copyFile, mkdtemp, readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../test/leave.ts'
 import { INSTALLATION, type OwnerId } from '../model/caller.ts'
 import { Secret } from '../model/secret.ts'
 import { EVERY_OWNER, type Storage } from '../model/storage.ts'
 import type { Place, VaultKeeper } from '../model/vault.ts'
 import { openSqlite } from '../storage/sqlite.ts'
-import { canary } from '../testing/canary.ts'
+import { canary, canaryBytes } from '../testing/canary.ts'
 import { SEALS_PER_KEY } from './data-keys.ts'
 import { environmentSource } from './sources/environment.ts'
 import { fileSource } from './sources/file.ts'
@@ -16,7 +17,7 @@ import { passphraseSource } from './sources/passphrase.ts'
 import { openVault, type VaultKit } from './vault.ts'
 
 const ADA: OwnerId = 'person:ada'
-const env = { VALETKEY_KEY: randomBytes(32).toString('base64url') }
+const env = { VALETKEY_KEY: canaryBytes('mk', 32).toString('base64url') }
 
 let folder: string
 let keys: string
@@ -30,8 +31,8 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await storage.close()
-  await rm(folder, { recursive: true })
-  await rm(keys, { recursive: true })
+  await leave(folder)
+  await leave(keys)
 })
 
 function keeperOn(on: Storage, more: Partial<VaultKit> = {}): Promise<VaultKeeper> {
@@ -368,7 +369,7 @@ describe('a copy of the vault', () => {
     const thief = await keeperOn(stolen, { sources: () => fileSource(elsewhere) })
     await expect(thief.unlock()).rejects.toEqual(refused('wrong-key'))
     const other = await keeperOn(stolen, {
-      sources: () => environmentSource({ VALETKEY_KEY: randomBytes(32).toString('hex') }),
+      sources: () => environmentSource({ VALETKEY_KEY: canaryBytes('mk', 32).toString('hex') }),
     })
     await expect(other.unlock()).rejects.toEqual(refused('wrong-key'))
     expect(other.vault.locked).toBe(true)

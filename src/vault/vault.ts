@@ -11,9 +11,10 @@ import { checkFor, proveMaster, readRemembered, refuseNewer, writeRemembered } f
 import { sealer } from './sealer.ts'
 import { settled, standingRow } from './standing.ts'
 
-/** What a source is told by a person or by the vault: what it cannot know of itself. */
+/** What a source is told by a person: what it cannot know of itself. */
 export interface Told {
   readonly passphrase?: Secret
+  /** Which command the person means; it has to be the one that the configuration names. */
   readonly command?: string
 }
 
@@ -79,12 +80,9 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
     keys.forget()
   }
 
+  /** The row chooses among our own sources, and tells them nothing: whoever can write it runs no program. */
   function sourceOf(standing: VaultRow, passphrase?: Secret): KeySource {
-    const { command } = readRemembered(standing.remembered)
-    return sources(standing.keySource, {
-      ...(passphrase === undefined ? {} : { passphrase }),
-      ...(typeof command === 'string' ? { command } : {}),
-    })
+    return sources(standing.keySource, passphrase === undefined ? {} : { passphrase })
   }
 
   async function unlockStanding(standing: VaultRow, passphrase?: Secret): Promise<Unlocked> {
@@ -192,7 +190,7 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
     const { masterId, keySource, remembered, check } = to
     const where = { owner: INSTALLATION, id: from.id, masterId: from.masterId }
     const changed = await rows.update('vault', where, { masterId, keySource, remembered, check })
-    if (changed === 0) throw new ValetkeyError('conflict', 'somebody else re-keyed the vault')
+    if (changed === 0) throw rekeyedMeanwhile()
     await keys.rewrap(rows, from.masterId, masterId)
   }
 
@@ -201,6 +199,8 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
     const opened = present()
     const from = await standingRow(storage)
     if (from === undefined) throw locked()
+    // Since we kept up with the others, one of them was faster.
+    if (!opened.masters.has(from.masterId)) throw rekeyedMeanwhile()
     const created = await source.create()
     const masterId = newId()
     const undo = async () => {
@@ -257,4 +257,8 @@ export async function openVault(kit: VaultKit): Promise<VaultKeeper> {
     rekey: (source) => inTurn(() => rekey(source)),
     eraseOwner,
   }
+}
+
+function rekeyedMeanwhile(): ValetkeyError {
+  return new ValetkeyError('conflict', 'somebody else re-keyed the vault')
 }

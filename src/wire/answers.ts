@@ -15,6 +15,7 @@ const status = z.enum({
 const warning = z.enum({
   expiring: 'expiring',
   'missing-scopes': 'missing-scopes',
+  'rotation-due': 'rotation-due',
 } satisfies Each<said.AccountWarning>)
 
 export const account = z
@@ -32,6 +33,8 @@ export const account = z
     forwardOnly: z.boolean(),
     connectedAt: time,
     tokenExpiresAt: time.nullable(),
+    diesAt: time.nullable(),
+    rotateAt: time.nullable(),
     lastUsedAt: time.nullable(),
   })
   .openapi('Account') satisfies Whole<said.Account>
@@ -73,7 +76,10 @@ export const lease = z
       ended: 'ended',
     } satisfies Each<said.LeaseEnd>),
     endedAt: time.nullable(),
+    lastUsedAt: time,
     count: z.number().int(),
+    purpose: z.string().nullable(),
+    scopes: z.array(z.string()),
   })
   .openapi('Lease') satisfies Whole<said.Lease>
 
@@ -89,8 +95,32 @@ export const lent = z
   .openapi('Lent') satisfies Whole<said.Lent>
 
 export const receiptLine = z
-  .strictObject({ what: z.string(), died: z.boolean(), how: z.string() })
+  .strictObject({
+    what: z.string(),
+    state: z.enum({ died: 'died', queued: 'queued', alive: 'alive' } satisfies Each<said.Fate>),
+    how: z.string(),
+  })
   .openapi('ReceiptLine') satisfies Whole<said.ReceiptLine>
+
+export const endedLease = z
+  .strictObject({ lease, lines: z.array(receiptLine) })
+  .openapi('EndedLease') satisfies Whole<said.EndedLease>
+
+export const usage = z
+  .strictObject({
+    accountId: z.string(),
+    address: z.string(),
+    caller,
+    day: z.iso.date().openapi({ description: 'By UTC' }),
+    lends: z.number().int(),
+    forwards: z.number().int(),
+    reveals: z.number().int(),
+  })
+  .openapi('Usage') satisfies Whole<said.Usage>
+
+const livesOn = z
+  .array(z.strictObject({ address: z.string(), caller, until: time.nullable() }))
+  .openapi('LivesOn') satisfies z.ZodType<readonly said.LivesOn[]>
 
 export const receipt = z
   .strictObject({
@@ -98,10 +128,34 @@ export const receipt = z
     address: z.string(),
     at: time,
     lines: z.array(receiptLine),
+    livesOn,
     leasesEnded: z.number().int(),
     bindingsEnded: z.number().int(),
   })
   .openapi('Receipt') satisfies Whole<said.Receipt>
+
+export const callerReceipt = z
+  .strictObject({
+    caller,
+    at: time,
+    livesOn,
+    leasesEnded: z.number().int(),
+    bindingsEnded: z.number().int(),
+  })
+  .openapi('CallerReceipt') satisfies Whole<said.CallerReceipt>
+
+export const pending = z
+  .strictObject({
+    id: z.string(),
+    accountId: z.string(),
+    address: z.string(),
+    since: time,
+    tries: z.number().int(),
+    nextTryAt: time,
+    until: time,
+    reason: z.string().nullable(),
+  })
+  .openapi('Pending') satisfies Whole<said.Pending>
 
 export const registration = z
   .strictObject({
@@ -111,6 +165,7 @@ export const registration = z
     clientId: z.string(),
     how: z.enum(['none', 'metadata-document', 'dynamic', 'shipped', 'yours']),
     createdAt: time,
+    trouble: z.string().nullable(),
   })
   .openapi('Registration') satisfies Whole<said.Registration>
 
@@ -125,6 +180,7 @@ export const event = z
       connected: 'connected',
       'needs-reauth': 'needs-reauth',
       expiring: 'expiring',
+      'rotation-due': 'rotation-due',
       revoked: 'revoked',
       failing: 'failing',
     } satisfies Each<said.EventName>),

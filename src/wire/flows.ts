@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import type * as said from '#client'
 import { account, receipt } from './answers.ts'
+import { reaction } from './problem.ts'
 import type { Each, Whole } from './whole.ts'
 
 const time = z.iso.datetime()
@@ -65,7 +66,7 @@ const flowStep = z
   .openapi('FlowStep')
 
 const failure = z
-  .strictObject({ code: z.string(), detail: z.string(), hint: z.string().nullable() })
+  .strictObject({ code: z.string(), detail: z.string(), hint: z.string().nullable(), reaction })
   .openapi('Failure') satisfies Whole<said.Failure>
 
 export const flowSession = z

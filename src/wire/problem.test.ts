@@ -15,8 +15,16 @@ describe('a problem', () => {
       detail: 'no account at github',
       code: 'not-connected',
       hint: 'valetkey connect github',
+      reaction: 'reconnect',
       retryable: false,
     })
+  })
+
+  it('says how many whole seconds to wait, where that is known', () => {
+    const error = new ValetkeyError('rate-limited', 'too many', { retryAfter: 2.4 })
+    expect(problem(error)).toMatchObject({ reaction: 'try-again', retryAfter: 3 })
+    expect(problemDocument.safeParse(problem(error)).success).toBe(true)
+    expect(problem(new ValetkeyError('rate-limited', 'too many'))).not.toHaveProperty('retryAfter')
   })
 
   it('is of the documented form for every code there is', () => {

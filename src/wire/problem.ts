@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
-import { type ErrorCode, type Problem, ValetkeyError } from '#client'
-import type { Whole } from './whole.ts'
+import { type ErrorCode, type Problem, type Reaction, ValetkeyError } from '#client'
+import type { Each, Whole } from './whole.ts'
 
 /** What each refusal is in HTTP. */
 export const STATUS: Record<ErrorCode, number> = {
@@ -18,6 +18,7 @@ export const STATUS: Record<ErrorCode, number> = {
   'invalid-token': 409,
   'refresh-failed': 409,
   'refresh-not-available': 409,
+  'refused-by-policy': 409,
   'session-expired': 409,
 
   'not-allowed': 403,
@@ -43,6 +44,7 @@ export const STATUS: Record<ErrorCode, number> = {
   'certificate-pin': 502,
   'connect-timeout': 504,
   'answer-timeout': 504,
+  'answer-lost': 504,
   'server-error': 502,
   'bad-answer': 502,
   'response-too-large': 502,
@@ -82,13 +84,23 @@ export function problem(error: unknown): Problem {
     detail: error.message,
     code: error.code,
     ...(error.hint === undefined ? {} : { hint: error.hint }),
+    reaction: error.reaction,
     retryable: error.retryable,
+    ...(error.retryAfter === undefined ? {} : { retryAfter: Math.ceil(error.retryAfter) }),
   }
 }
 
 function unknownMistake(): ValetkeyError {
   return new ValetkeyError('internal-error', 'something went wrong inside valetkey')
 }
+
+export const reaction = z.enum({
+  refresh: 'refresh',
+  'try-again': 'try-again',
+  'ask-the-person': 'ask-the-person',
+  reconnect: 'reconnect',
+  nothing: 'nothing',
+} satisfies Each<Reaction>)
 
 export const problemDocument = z
   .strictObject({
@@ -98,6 +110,8 @@ export const problemDocument = z
     detail: z.string(),
     code: z.string(),
     hint: z.string().optional(),
+    reaction,
     retryable: z.boolean(),
+    retryAfter: z.number().int().nonnegative().optional(),
   })
   .openapi('Problem') satisfies Whole<Problem>

@@ -12,6 +12,7 @@ export const auditVerb = z.enum({
   refresh: 'refresh',
   rotate: 'rotate',
   revoke: 'revoke',
+  'revoke-everything': 'revoke-everything',
   bind: 'bind',
   unbind: 'unbind',
   'end-lease': 'end-lease',
@@ -22,6 +23,7 @@ export const auditVerb = z.enum({
   rekey: 'rekey',
   'erase-owner': 'erase-owner',
   export: 'export',
+  import: 'import',
   'accept-restore': 'accept-restore',
   'prune-audit': 'prune-audit',
   'read-audit': 'read-audit',
@@ -84,3 +86,20 @@ export const vaultStatus = z
 
 /** The vault's accounts, sealed under a passphrase of their own. */
 export const exported = z.strictObject({ document: z.string() }).openapi('Export')
+
+/** What became of each account of an export, in its order. */
+export const imported = z
+  .array(
+    z.strictObject({
+      address: z.string(),
+      outcome: z.enum({
+        imported: 'imported',
+        replaced: 'replaced',
+        kept: 'kept',
+        refused: 'refused',
+      } satisfies Each<said.ImportOutcome>),
+      why: z.string().nullable(),
+      renews: z.boolean(),
+    }),
+  )
+  .openapi('Imported') satisfies z.ZodType<readonly said.Imported[]>

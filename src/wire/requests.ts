@@ -6,6 +6,7 @@ import type {
   BindRequest,
   ConnectRequest,
   FlowAnswer,
+  LendRequest,
   RegisterRequest,
   RekeyRequest,
 } from '../model/words.ts'
@@ -45,12 +46,34 @@ export const lendRequest = z
   .strictObject({
     address: word,
     minValidity: z.number().int().min(0).max(31_536_000).optional(),
-    purpose: z.string().max(500).optional(),
+    purpose: z
+      .string()
+      .regex(/^[\x20-\x7e]{0,200}$/)
+      .optional(),
+    refused: z.string().min(1).max(100_000).optional(),
   })
   .openapi('LendRequest') satisfies Whole<said.LendRequest>
 
-export function readLend(json: z.infer<typeof lendRequest>): said.LendRequest {
-  return given(json)
+export function readLend(json: z.infer<typeof lendRequest>): LendRequest {
+  return given({ ...json, refused: readSecret(json.refused) })
+}
+
+export const usageQuery = z.strictObject({
+  address: word.optional(),
+  caller: word.optional(),
+  days: z.coerce.number().int().min(1).max(400).optional(),
+}) satisfies Whole<said.UsageQuery>
+
+export function readUsageQuery(query: z.infer<typeof usageQuery>): said.UsageQuery {
+  return given(query)
+}
+
+export const leaseQuery = z.strictObject({
+  ended: z.stringbool().optional(),
+}) satisfies Whole<said.LeaseQuery>
+
+export function readLeaseQuery(query: z.infer<typeof leaseQuery>): said.LeaseQuery {
+  return given(query)
 }
 
 export const registerRequest = z
@@ -73,6 +96,12 @@ export const unregisterQuery = z.strictObject({ insist: z.stringbool().optional(
 export function readUnregister(query: z.infer<typeof unregisterQuery>): said.UnregisterRequest {
   return given(query)
 }
+
+export const rotateEveryRequest = z
+  .strictObject({ days: z.number().int().min(1).max(3650).nullable() })
+  .openapi('RotateEveryRequest')
+
+export const revokeCallerRequest = z.strictObject({ caller: word }).openapi('RevokeCallerRequest')
 
 export const bindRequest = z
   .strictObject({
@@ -104,6 +133,20 @@ export const pruneRequest = z.strictObject({ before: time }).openapi('PruneReque
 export const unlockRequest = z.strictObject({ passphrase: z.string().optional() }).openapi('UnlockRequest')
 
 export const exportRequest = z.strictObject({ passphrase: z.string().min(1) }).openapi('ExportRequest')
+
+export const importRequest = z
+  .strictObject({
+    document: z.string().min(1),
+    passphrase: z.string().min(1),
+    replace: z.boolean().optional(),
+  })
+  .openapi('ImportRequest') satisfies Whole<said.ImportOptions & { document: string; passphrase: string }>
+
+export function readImport({ replace }: Pick<z.infer<typeof importRequest>, 'replace'>): said.ImportOptions {
+  return given({ replace })
+}
+
+export const revokeOwnerRequest = z.strictObject({ owner: word }).openapi('RevokeOwnerRequest')
 
 export const eraseOwnerRequest = z.strictObject({ owner: word }).openapi('EraseOwnerRequest')
 

@@ -293,7 +293,7 @@ describe('a vault under a passphrase', () => {
     expect((await home.ask('/forward/openai/default/v1/models')).status).toBe(200)
     await leave(home)
 
-    const wrong = { VALETKEY_PASSPHRASE: canary('wrong') }
+    const wrong = { VALETKEY_PASSPHRASE: canary('otherpassphrase') }
     expectRefusal(await home.run(['accounts'], '', wrong), 5, 'wrong-key')
     await home.close()
   })

@@ -6,8 +6,8 @@ import type { FlowSession, Problem } from '#client'
 import { visitorOf } from '../../src/practice/visitor.ts'
 import { canary } from '../../src/testing/canary.ts'
 import { noChromium, openChromium } from '../chromium.ts'
+import { freePort } from '../free-port.ts'
 import { firstLine, type RealHome, realHome, until } from '../real.ts'
-import { freePort } from './squatter.ts'
 import { askAsStranger, noStranger } from './stranger.ts'
 
 let port: number

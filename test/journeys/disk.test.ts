@@ -70,11 +70,11 @@ function writeAll(path: string, most: number): void {
   }
 }
 
-/** Where nothing can be mounted, the size of every file is limited instead: 400 blocks of 512 bytes. */
+/** Where nothing can be mounted, the size of every file is limited instead: 800 blocks of 512 bytes. */
 async function limited(): Promise<Disk> {
   const home = await realHome({ origins: { openai: provider.origin } })
   remove = home.close
-  const through = ['sh', '-c', 'trap "" XFSZ; ulimit -f 400; exec "$@"', 'sh']
+  const through = ['sh', '-c', 'trap "" XFSZ; ulimit -f 800; exec "$@"', 'sh']
   const restart = async (limits: readonly string[]) => {
     const before = await home.holder()
     if (before !== undefined) await kill(before)

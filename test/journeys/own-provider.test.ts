@@ -1,29 +1,21 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { createServer as createHttps } from 'node:https'
-import { type AddressInfo, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { pinOf } from '../../src/network/pins.ts'
 import { canary } from '../../src/testing/canary.ts'
 import { authority } from '../../src/testing/certificates.ts'
 import { type HostileServer, hostileServer } from '../../src/testing/hostile-server.ts'
+import { freePort } from '../free-port.ts'
 import { configure, kill, type RealHome, realHome, until } from '../real.ts'
 
 async function describeProvider(home: RealHome, file: string, provider: object): Promise<void> {
   const folder = join(home.home, 'config', 'providers')
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await writeFile(join(folder, file), JSON.stringify(provider), { mode: 0o600 })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 describe('a provider described in the words of an app', () => {
@@ -89,6 +81,8 @@ describe('a provider described in the words of an app', () => {
     expect(refused.stderr).toContain('acme.json: clientSecret is a secret, and no secret lies in a file')
     expect(refused.stderr).toContain('hint: valetkey register acme')
     expect(refused.stderr + refused.stdout).not.toContain(clientSecret)
+    // It lies there because this test put it there.
+    await rm(join(other.home, 'config', 'providers', 'acme.json'))
     await other.close()
   }, 30_000)
 })

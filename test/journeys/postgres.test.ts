@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -11,7 +10,7 @@ import { openPractice, type Practice } from '../../src/practice/practice.ts'
 import { visitorOf } from '../../src/practice/visitor.ts'
 import { deskOver } from '../../src/reach.ts'
 import { readDatabase } from '../../src/storage/postgres-url.ts'
-import { canary } from '../../src/testing/canary.ts'
+import { canary, canaryBytes } from '../../src/testing/canary.ts'
 import { wherePaths } from '../../src/where.ts'
 import { openServer, type PostgresServer } from '../postgres.ts'
 import { type RealHome, realHome, until } from '../real.ts'
@@ -23,7 +22,7 @@ interface Machine extends Pick<RemoteDesk, 'desk' | 'keeper'> {
 }
 
 const LATE_CLOCK = new URL('./children/late-clock.ts', import.meta.url).href
-const VALETKEY_KEY = randomBytes(32).toString('base64url')
+const VALETKEY_KEY = canaryBytes('mk', 32).toString('base64url')
 
 let server: PostgresServer
 let practice: Practice
@@ -46,7 +45,7 @@ afterAll(async () => {
 /** A database as an operator makes it for us: whose login may do nothing but take on one role. */
 async function databaseOfPlainUser(): Promise<string> {
   const empty = await server.newDatabase()
-  const [name, password] = [new URL(empty).pathname.slice(1), canary('login')]
+  const [name, password] = [new URL(empty).pathname.slice(1), canary('postgreslogin')]
   const { role } = readDatabase(empty)
   await server.ask(
     server.url,
@@ -214,7 +213,8 @@ describe('one database and several computers', () => {
     await lend(other)
     const heard = other.desk.events()[Symbol.asyncIterator]()
     const next = heard.next()
-    await pause(50)
+    // Nothing tells when somebody has begun to listen.
+    await pause(1000)
     await one.desk.revoke('practice')
     expect(await refusal(other.desk.lend({ address: 'practice' }))).toBe('not-connected')
     expect((await next).value).toMatchObject({ name: 'revoked', account: { providerId: 'practice' } })

@@ -287,7 +287,7 @@ describe('in the page', () => {
     const alert = page.getByRole('alert')
     await alert.getByText('access was denied at the provider').waitFor()
     expect(await alert.textContent()).toContain('valetkey connect practice/page-denied')
-    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('button', { name: 'Begin again' }).click()
     await page.getByRole('link', { name: 'Continue to the provider' }).waitFor()
     await page.getByRole('button', { name: 'Cancel' }).click()
   }, 60_000)

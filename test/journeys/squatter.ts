@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { createInterface } from 'node:readline/promises'
 import { startAsStranger } from './stranger.ts'
 
@@ -36,15 +36,6 @@ export async function squat(host: '127.0.0.1' | '::1', port: number): Promise<Sq
       await gone
     },
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Whether nobody listens at an address of this computer. */

@@ -5,8 +5,9 @@ import type { FlowSession } from '../../src/model/words.ts'
 import { openPractice, type Practice } from '../../src/practice/practice.ts'
 import { visitorOf } from '../../src/practice/visitor.ts'
 import { canary } from '../../src/testing/canary.ts'
+import { freePort } from '../free-port.ts'
 import { openTestHouse, refusal, type TestHouse } from '../house.ts'
-import { freePort, isRefused, type Squatter, squat } from './squatter.ts'
+import { isRefused, type Squatter, squat } from './squatter.ts'
 import { askAsStranger, noStranger } from './stranger.ts'
 
 let practice: Practice

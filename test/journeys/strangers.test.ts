@@ -171,6 +171,26 @@ describe('the owner’s socket', () => {
   })
 })
 
+describe('a page that got in by a link', () => {
+  it('may not take the vault away, and is told what to type in the terminal', async () => {
+    const headers = { ...JSON_BODY, cookie }
+    const post = (path: string, body: object) =>
+      askRaw(port, { method: 'POST', path, headers, body: JSON.stringify(body) })
+    for (const [path, body, command] of [
+      ['vault/export', { passphrase: 'a passphrase of the page' }, 'valetkey vault export'],
+      ['vault/rekey', { source: 'command', command: '/usr/bin/touch' }, 'valetkey vault rekey'],
+      ['vault/erase-owner', { owner: 'person:owner' }, 'valetkey vault erase me'],
+      ['vault/accept-restore', {}, 'valetkey vault accept-restore'],
+      ['audit/prune', { before: '2020-01-01T00:00:00.000Z' }, 'valetkey audit prune'],
+    ] as const) {
+      const { status, text = '' } = await post(`/api/${path}`, body)
+      expect([path, status]).toEqual([path, 403])
+      expect(JSON.parse(text).hint).toContain(command)
+    }
+    expect(await post('/api/vault/unlock', {})).toMatchObject({ status: 200 })
+  })
+})
+
 describe('the code of a link', () => {
   it('is good for one of twenty that try it at the same time', async () => {
     const link = await newLink()

@@ -45,7 +45,7 @@ describe('two programs that open the same vault at once', () => {
     }
     const entries: readonly AuditEntry[] = await other.tell('audit')
     const proofs = entries.filter(({ verb }) => verb === 'forward').map(({ proof }) => proof)
-    expect(proofs).toContainEqual(expect.stringContaining(`library, pid ${holder}`))
+    expect(proofs).toContainEqual(expect.stringMatching(new RegExp(`^library, .*pid ${holder}\\b`)))
     expect(proofs).toContainEqual(expect.stringMatching(new RegExp(`^socket, .*pid ${client.pid}\\b`)))
     expect(await client.tell('verify')).toMatchObject({ ok: true, problems: [] })
     expect(await one.close()).toBe(0)
@@ -97,13 +97,13 @@ describe('a holder that is killed while ten callers are at work', () => {
     expect(workers.map(({ pid }) => pid)).toContain(next)
     const entries: readonly AuditEntry[] = await reader.tell('audit')
     for (const [at, { answered, failed }] of ends.entries()) {
-      // What was under way when the holder died is either told as such or done again; it is never half told.
+      // What was under way when the holder died is asked for again. An answer that was begun is not.
       expect(failed.filter((code) => code !== 'broker-gone')).toEqual([])
-      // One was under way; a few more may come while the next holder is still opening its door.
-      expect(failed.length).toBeLessThanOrEqual(5)
+      expect(failed.length).toBeLessThanOrEqual(1)
       const recorded = doneBy(entries, names[at] ?? '')
       expect(recorded).toBeGreaterThanOrEqual(answered)
-      expect(recorded).toBeLessThanOrEqual(answered + failed.length)
+      // What was done once and asked for again is on record twice: each of the two hands had one under way.
+      expect(recorded).toBeLessThanOrEqual(answered + failed.length + 2)
     }
     expect(await reader.tell('verify')).toMatchObject({ ok: true, problems: [] })
     expect(await reader.tell('accounts')).toMatchObject([{ providerId: 'openai', status: 'connected' }])
@@ -126,8 +126,10 @@ describe('commands where no broker runs', () => {
     expect(runs.map(({ code, stderr }) => ({ code, stderr }))).toEqual(
       runs.map(() => ({ code: 0, stderr: '' })),
     )
-    // One that is started beside another says there that the vault is held.
-    expect(await readFile(join(home.home, 'run', 'broker.log'), 'utf8')).toBe('')
+    // One that is started beside another says there that the vault is held; this one, where its record stands.
+    expect(await readFile(join(home.home, 'run', 'broker.log'), 'utf8')).toMatch(
+      /^(audit head [0-9a-f]+\n)*$/,
+    )
     const entries = (await (await home.ask('/api/audit?limit=1000')).json()) as AuditEntry[]
     expect(doneBy(entries, 'person:owner')).toBe(20)
     expect(entries.map(({ seq }) => seq)).toEqual([...new Set(entries.map(({ seq }) => seq))])

@@ -6,7 +6,7 @@
 //   what it prints, answers and errors as they come
 //   [exit 1]                 left out for 0
 //
-// What differs from run to run is named: <id>, <time>, <number>, <link>. A name that the stage
+// What differs from run to run is named: <id>, <time>, <day>, <number>, <link>. A name that the stage
 // knows, such as <key>, stands for that value wherever it is written.
 
 export interface Exchange {
@@ -19,6 +19,7 @@ export interface Exchange {
 const DIFFERING: Readonly<Record<string, string>> = {
   id: '[a-z]+-[0-9a-f-]{36}|[0-9a-f-]{36}',
   time: 'now|in \\d+ (?:s|min|h|days)|\\d+ (?:s|min|h|days) ago|\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z',
+  day: '\\d{4}-\\d\\d-\\d\\d',
   number: '\\d+',
   link: 'http://127\\.0\\.0\\.1:\\d+/\\S*',
 }

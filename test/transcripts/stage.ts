@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, open, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { canary } from '../../src/testing/canary.ts'
+import { leave } from '../leave.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/valetkey.mjs', import.meta.url))
 
@@ -48,7 +49,7 @@ export async function raiseStage(): Promise<Stage> {
     async strike() {
       await endBroker(folder, env)
       await standIn.close()
-      await rm(folder, { recursive: true, force: true })
+      await leave(folder)
     },
   }
 }

@@ -314,7 +314,13 @@ describe('ctrl-c while connecting', () => {
 })
 
 it('tells what became of a sign-in that failed', async () => {
-  const failure = { code: 'access-denied', detail: 'access was denied at GitHub', hint: 'try again' }
+  const reaction = 'ask-the-person' as const
+  const failure = {
+    code: 'access-denied',
+    detail: 'access was denied at GitHub',
+    hint: 'try again',
+    reaction,
+  }
   const { desk } = signIn(session({ state: 'failed', step: null, failure }))
   const { stderr, exit } = await play(['reconnect', 'github'], { desk })
   expect([stderr, exit]).toEqual(['! access-denied: access was denied at GitHub\n  hint: try again\n', 1])
@@ -325,7 +331,10 @@ it('prints after a rotation what became of the old secret', async () => {
     accountId: 'account-1',
     address: 'openai',
     at: DONE.expiresAt,
-    lines: [{ what: 'API key', died: false, how: 'only you can end it, at https://example.com/keys' }],
+    lines: [
+      { what: 'API key', state: 'alive' as const, how: 'only you can end it, at https://example.com/keys' },
+    ],
+    livesOn: [],
     leasesEnded: 0,
     bindingsEnded: 0,
   }

@@ -28,6 +28,12 @@ export const CONTENTS: readonly Entry[] = [
     load: async () => (await import('./commands/connect.ts')).reconnect,
   },
   {
+    name: 'refresh',
+    group: ACCOUNTS,
+    summary: 'renew the access to an account now',
+    load: async () => (await import('./commands/refresh.ts')).refresh,
+  },
+  {
     name: 'rotate',
     group: ACCOUNTS,
     summary: 'put a new secret in the place of an old one',
@@ -36,7 +42,7 @@ export const CONTENTS: readonly Entry[] = [
   {
     name: 'revoke',
     group: ACCOUNTS,
-    summary: 'end an account, and say what died',
+    summary: 'end an account, a caller or everything, and say what died',
     load: async () => (await import('./commands/revoke.ts')).revoke,
   },
   {
@@ -114,6 +120,12 @@ export const CONTENTS: readonly Entry[] = [
     load: async () => (await import('./commands/leases.ts')).leases,
   },
   {
+    name: 'usage',
+    group: LEAVE,
+    summary: 'count what was used, by day',
+    load: async () => (await import('./commands/usage.ts')).usage,
+  },
+  {
     name: 'audit',
     group: LEAVE,
     summary: 'read, verify and prune the record',
@@ -134,7 +146,7 @@ export const CONTENTS: readonly Entry[] = [
   {
     name: 'vault',
     group: HOUSE,
-    summary: 'see, lock, unlock, re-key, export or erase the vault',
+    summary: 'see, lock, unlock, re-key, export, import or erase the vault',
     load: async () => (await import('./commands/vault.ts')).vault,
   },
   {

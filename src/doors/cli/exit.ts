@@ -21,6 +21,7 @@ export const EXIT: Record<ErrorCode, Exit> = {
   'invalid-token': 3,
   'refresh-failed': 3,
   'refresh-not-available': 3,
+  'refused-by-policy': 3,
   'session-expired': 3,
 
   'not-allowed': 4,
@@ -46,6 +47,7 @@ export const EXIT: Record<ErrorCode, Exit> = {
   'certificate-pin': 1,
   'connect-timeout': 1,
   'answer-timeout': 1,
+  'answer-lost': 1,
   'server-error': 1,
   'bad-answer': 1,
   'response-too-large': 1,

@@ -1,4 +1,4 @@
-import { type ErrorCode, type Failure, isErrorCode, ValetkeyError } from '#client'
+import { type ErrorCode, type Failure, isErrorCode, type Reaction, ValetkeyError } from '#client'
 import { EXIT, INTERRUPTED_EXIT } from './exit.ts'
 import type { Environment } from './hands.ts'
 import { withoutKeys } from './looks-like-key.ts'
@@ -24,9 +24,9 @@ export function keyInArgv(): ValetkeyError {
 }
 
 /** What a failed sign-in left behind, as the error it was. */
-export function fromFailure({ code, detail, hint }: Failure): ValetkeyError {
+export function fromFailure({ code, detail, hint, reaction }: Failure): ValetkeyError {
   const known: ErrorCode = isErrorCode(code) ? code : 'internal-error'
-  return new ValetkeyError(known, detail, hint === null ? {} : { hint })
+  return new ValetkeyError(known, detail, { reaction, ...(hint === null ? {} : { hint }) })
 }
 
 export interface Telling {
@@ -41,9 +41,9 @@ export async function tellFailure(
   { json, env }: Telling,
 ): Promise<number> {
   const told = error instanceof ValetkeyError ? error : unexpected()
-  const { code, message, hint } = told
+  const { code, message } = told
   if (json) {
-    await terminal.note(...asJson({ error: { code, message, ...(hint && { hint }) } }).split('\n'))
+    await terminal.note(...asJson({ error: inJson(told) }).split('\n'))
   } else if (code === 'cancelled') {
     await terminal.note(message)
   } else {
@@ -55,9 +55,29 @@ export async function tellFailure(
 
 /** In two lines: what was not done, and what to do next. */
 export async function tellRefusal(error: unknown, terminal: Terminal): Promise<void> {
-  const { code, message, hint } = error instanceof ValetkeyError ? error : unexpected()
-  await terminal.note(`${terminal.paint('red', '!')} ${code}: ${oneLine(message)}`)
-  if (hint) await terminal.note(`  hint: ${oneLine(hint)}`)
+  const told = error instanceof ValetkeyError ? error : unexpected()
+  await terminal.note(`${terminal.paint('red', '!')} ${told.code}: ${oneLine(told.message)}`)
+  const hint = hintOf(told)
+  if (hint !== undefined) await terminal.note(`  hint: ${oneLine(hint)}`)
+}
+
+/** For a script, which can go by the reaction where it does not know the code. */
+function inJson({ code, message, hint, reaction, retryAfter }: ValetkeyError) {
+  return { code, message, ...(hint && { hint }), reaction, ...(retryAfter !== undefined && { retryAfter }) }
+}
+
+/** What is to be done about such errors in general, where there is nothing more exact to say. */
+const DO: Record<Reaction, string | undefined> = {
+  refresh: 'try it again: it is renewed first',
+  'try-again': 'try it again',
+  'ask-the-person': undefined,
+  reconnect: 'valetkey accounts shows which one; then valetkey reconnect',
+  nothing: undefined,
+}
+
+function hintOf({ hint, reaction, retryAfter }: ValetkeyError): string | undefined {
+  if (hint) return hint
+  return retryAfter === undefined ? DO[reaction] : `try it again in ${retryAfter} seconds`
 }
 
 function unexpected(): ValetkeyError {

@@ -34,6 +34,8 @@ export interface ServeOptions {
   readonly page: boolean
   readonly leaveAfterMinutes?: number
   readonly open?: boolean
+  /** Say where it is as one line of JSON, for programs. */
+  readonly json?: boolean
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>

@@ -37,6 +37,38 @@ describe('what is said, and where', () => {
     expect(JSON.parse(stdout)).toEqual(lent('t'))
   })
 
+  it.each([[['--version', '--json']], [['--json', '-V']], [['version', '--json']]])(
+    'tells a program the version: %j',
+    async (argv) => {
+      const { stdout, exit } = await play(argv)
+      expect([JSON.parse(stdout), exit]).toEqual([{ version: '0.1.0' }, 0])
+    },
+  )
+
+  it('tells a program how it is used, and how a command is', async () => {
+    for (const argv of [
+      ['help', '--json'],
+      ['--help', '--json'],
+      ['--json', '--help'],
+    ]) {
+      const { stdout, exit } = await play(argv)
+      expect(exit).toBe(0)
+      const { name, commands, options } = JSON.parse(stdout)
+      expect(name).toBe('valetkey')
+      expect(commands.map((one: { name: string }) => one.name)).toEqual(CONTENTS.map((one) => one.name))
+      expect(options.map((one: { flags: string }) => one.flags)).toContain('--json')
+    }
+    for (const argv of [
+      ['help', 'lend', '--json'],
+      ['lend', '--help', '--json'],
+    ]) {
+      const { name, usage, aliases, arguments: words } = JSON.parse((await play(argv)).stdout)
+      expect([name, aliases]).toEqual(['lend', ['token']])
+      expect(usage).toMatch(/^valetkey lend.* <address>$/)
+      expect(words).toMatchObject([{ name: 'address', required: true }])
+    }
+  })
+
   it('aligns lists, and tells times as a person would', async () => {
     const work = { ...ACCOUNT, bucket: 'work', displayName: '株式会社', forwardOnly: false }
     const ends = { ...work, tokenExpiresAt: '2027-03-01T12:12:00Z', lastUsedAt: null }
@@ -111,8 +143,28 @@ describe('a refusal', () => {
     const { stdout, stderr, exit } = await play(['lend', 'stripe', '--json'], { desk: { lend } })
     expect([stdout, exit]).toEqual(['', 5])
     expect(JSON.parse(stderr)).toEqual({
-      error: { code: 'locked', message: 'the vault is locked', hint: 'valetkey vault unlock' },
+      error: {
+        code: 'locked',
+        message: 'the vault is locked',
+        hint: 'valetkey vault unlock',
+        reaction: 'ask-the-person',
+      },
     })
+  })
+
+  it('says what helps in general where nothing more exact is known, and when', async () => {
+    const busy = async () => {
+      throw new ValetkeyError('rate-limited', 'too many requests', { retryAfter: 7 })
+    }
+    const { stderr } = await play(['lend', 'stripe'], { desk: { lend: busy } })
+    expect(stderr).toBe('! rate-limited: too many requests\n  hint: try it again in 7 seconds\n')
+    const told = await play(['lend', 'stripe', '--json'], { desk: { lend: busy } })
+    expect(JSON.parse(told.stderr)).toMatchObject({ error: { reaction: 'try-again', retryAfter: 7 } })
+    const gone = async () => {
+      throw new ValetkeyError('broker-gone', 'nobody answers')
+    }
+    const again = await play(['lend', 'stripe'], { desk: { lend: gone } })
+    expect(again.stderr).toContain('hint: try it again\n')
   })
 
   it('of what a person turned away from is no error', async () => {
@@ -171,7 +223,6 @@ describe('what cannot be understood', () => {
     ['serve --port 70000', '"70000" is not a port', 'from 0 to 65535'],
     ['serve --for everybody', '"everybody" is not whom this valetkey can serve', 'one'],
     ['vault rekey --to keychain', '"keychain" is not a place for the key', 'one of passphrase'],
-    ['vault rekey --to command', 'which program wraps the key is missing', '--command'],
     ['forward github GET user', '"user" is not a path', 'begins with a slash'],
     ['forward github G=T /user', '"G=T" is not a method', 'GET'],
     ['connect openai --field key', '--field takes name=value', '--field site='],

@@ -3,6 +3,7 @@ import { CONTENTS, type Entry } from './contents.ts'
 import { examples } from './examples.ts'
 import { tellFailure, usage } from './failure.ts'
 import type { CliHands } from './hands.ts'
+import { helpOf } from './help.ts'
 import { misunderstood } from './misunderstood.ts'
 import { createRun, type Run, type Wishes } from './run.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
@@ -63,6 +64,7 @@ async function obey(
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode !== 0) throw misunderstood(error, usageOf(program, argv))
+    if (argv.includes('--json')) return terminal.document(described(error, program, argv, version))
   }
   if (printed.length > 0) await terminal.answer(...printed.join('').trimEnd().split('\n'))
 }
@@ -93,14 +95,24 @@ function wordsOf(argv: readonly string[]): readonly string[] {
   return argv.filter((word, at) => !word.startsWith('-') && argv[at - 1] !== '--as')
 }
 
-/** How the command that was meant is written. */
-function usageOf(program: Command, argv: readonly string[]): string {
+/** What would have been printed as text, for a program. */
+function described({ code }: CommanderError, program: Command, argv: readonly string[], version: string) {
+  return code === 'commander.version' ? { version } : helpOf(meantOf(program, argv))
+}
+
+function meantOf(program: Command, argv: readonly string[]): Command {
   let command = program
   for (const word of wordsOf(argv)) {
     const inner = command.commands.find((one) => one.name() === word || one.aliases().includes(word))
     if (inner === undefined) break
     command = inner
   }
+  return command
+}
+
+/** How the command that was meant is written. */
+function usageOf(program: Command, argv: readonly string[]): string {
+  const command = meantOf(program, argv)
   return command
     .createHelp()
     .commandUsage(command)

@@ -26,6 +26,7 @@ const MADE: Registered = {
   clientId: 'mine',
   how: 'yours',
   createdAt: '2027-03-01T11:00:00.000Z',
+  trouble: null,
   checked: false,
 }
 

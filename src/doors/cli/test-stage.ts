@@ -34,6 +34,8 @@ export const ACCOUNT: Account = {
   forwardOnly: true,
   connectedAt: '2027-02-26T12:00:00.000Z',
   tokenExpiresAt: null,
+  rotateAt: null,
+  diesAt: null,
   lastUsedAt: '2027-03-01T11:48:00.000Z',
 }
 
@@ -67,7 +69,10 @@ export function lent(token: string, fields: Record<string, string> = { key: toke
       until: LATER,
       endsBy: 'expiry',
       endedAt: null,
+      lastUsedAt: NOW.toISOString(),
       count: 1,
+      purpose: null,
+      scopes: [],
     },
     token,
     fields,

@@ -1,5 +1,5 @@
 import { type Address, type Desk, formatAddress, parseAddress, ValetkeyError } from '#client'
-import { isCallerId, THE_PERSON } from '../../model/caller.ts'
+import { isCallerId, isOwnerId, THE_PERSON } from '../../model/caller.ts'
 import { keyInArgv, usage } from './failure.ts'
 import { holdsKey, looksLikeKey } from './looks-like-key.ts'
 import { nearest } from './nearest.ts'
@@ -35,6 +35,14 @@ export function callerOf(text: string): string {
     `${quoted(text)} is not a caller; callers begin with ${KINDS}`,
     `${hint}; for yourself write me`,
   )
+}
+
+/** Whose accounts are meant; `me` is the person whose accounts these are. */
+export function ownerOf(text: string): string {
+  if (text === 'me') return THE_PERSON
+  if (isOwnerId(text)) return text
+  if (looksLikeKey(text)) throw keyInArgv()
+  throw usage(`${quoted(text)} is not an owner`, 'write person:ada, or group:ops; for yourself write me')
 }
 
 /** The pieces of `lend,forward`, each one of a closed list. */

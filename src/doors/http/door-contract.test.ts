@@ -19,7 +19,7 @@ doorContract('the http door on loopback, with a cookie', async (broker, caller) 
   const code = front.newLink(origin).hash.slice('#code='.length)
   const cookie = front.enter(code)?.split(';')[0] ?? ''
   const headers = caller.id === THE_PERSON ? { cookie } : { cookie, 'valetkey-as': caller.id }
-  return { ...remoteDesk({ base: origin, fetch, headers }), close }
+  return { ...remoteDesk({ base: origin, fetch, headers }), byCookie: true, close }
 })
 
 function doorOver(broker: Broker): HttpDoor {

@@ -222,9 +222,8 @@ describe('the routes', () => {
   })
 
   it('answer nothing where there is nothing to say', async () => {
-    const { ask } = opened({ unbind: async () => {}, endLease: async () => {} })
+    const { ask } = opened({ unbind: async () => {} })
     expect((await ask('/api/bindings/b1', { method: 'DELETE' })).status).toBe(204)
-    expect((await ask('/api/leases/l1', { method: 'DELETE' })).status).toBe(204)
   })
 
   it('hand a passphrase on as a secret', async () => {
@@ -311,6 +310,8 @@ const ACCOUNT: Account = {
   forwardOnly: true,
   connectedAt: new Date(),
   tokenExpiresAt: null,
+  rotateAt: null,
+  diesAt: null,
   lastUsedAt: null,
 }
 

@@ -3,7 +3,7 @@ import { ValetkeyError } from '#client'
 import { limitedBody } from './body.ts'
 import { type Identifying, identified } from './caller.ts'
 import { pageRoutes } from './page.ts'
-import { misshapen, refuse } from './refusals.ts'
+import { misshapen, refuse, refuseMisaddressed } from './refusals.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { bindingRoutes } from './routes/bindings.ts'
@@ -65,7 +65,7 @@ export function httpDoor(options: HttpDoorOptions): HttpDoor {
   })
   refuseOtherMethods(app)
 
-  return { fetch: async (request, env = {}) => app.fetch(request, env) }
+  return { fetch: async (request, env = {}) => refuseMisaddressed(request) ?? app.fetch(request, env) }
 }
 
 const VERBS = [

@@ -3,7 +3,7 @@ import type { ForwardAnswer } from '#client'
 import { canary } from '../../testing/canary.ts'
 import { printForward, readForward } from './gateway.ts'
 
-const PLACE = { provider: 'openai', bucket: 'work' }
+const PLACE = 'openai/work'
 
 describe('the request that crosses', () => {
   it.each([
@@ -55,6 +55,14 @@ describe('the request that crosses', () => {
   })
 })
 
+describe('what a request is for', () => {
+  it('is told to the broker, and is no header any more', () => {
+    const request = readForward(requestOf('/forward/openai/work/x', { 'Valetkey-Purpose': 'reports' }), PLACE)
+    expect(request).toMatchObject({ purpose: 'reports', headers: {} })
+    expect(readForward(requestOf('/forward/openai/work/x'), PLACE)).not.toHaveProperty('purpose')
+  })
+})
+
 describe('the answer that crosses', () => {
   it('[security 1.19] can do nothing on our own origin', () => {
     const answer = printForward(
@@ -82,6 +90,45 @@ describe('the answer that crosses', () => {
     expect(printForward({ ...answerOf([]), status }).body).toBeNull()
   })
 })
+
+describe('a challenge that crosses', () => {
+  it.each([
+    'Bearer',
+    'Bearer realm="a, Basic b", error="invalid_token"',
+    'Bearer resource_metadata="https://mcp.test/.well-known/oauth-protected-resource"',
+    'DPoP algs="ES256", error="use_dpop_nonce"',
+    'Bearer realm="x", DPoP algs="ES256"',
+  ])('is one that a program understands: %s', (challenge) => {
+    expect(challengeOf([['www-authenticate', challenge]])).toBe(challenge)
+  })
+
+  it.each([
+    'Basic realm="valetkey"',
+    'Basic',
+    'Bearer realm="x", Basic realm="y"',
+    'Bearer, basic',
+    'Digest realm="x", qop="auth", nonce="n"',
+    'NTLM',
+    'Negotiate dG9rZW4=',
+    'Bearer realm="\\"", Basic realm="y"',
+    'Bearer realm="x',
+    'bearerish',
+  ])('[security 1.19] never has a browser ask for a password in our name: %s', (challenge) => {
+    expect(challengeOf([['WWW-Authenticate', challenge]])).toBeNull()
+  })
+
+  it('[security 1.19] is judged one by one where there are several', () => {
+    const both = [
+      ['www-authenticate', 'Bearer realm="x"'],
+      ['www-authenticate', 'Basic realm="y"'],
+    ] as const
+    expect(challengeOf(both)).toBe('Bearer realm="x"')
+  })
+})
+
+function challengeOf(headers: ForwardAnswer['headers']): string | null {
+  return printForward(answerOf(headers)).headers.get('www-authenticate')
+}
 
 function requestOf(path: string, headers: Record<string, string> = {}): Request {
   const { signal } = new AbortController()

@@ -1,4 +1,4 @@
-import { type Address, type ForwardAnswer, type ForwardRequest, formatAddress, ValetkeyError } from '#client'
+import { type ForwardAnswer, type ForwardRequest, ValetkeyError } from '#client'
 import { HOP_BY_HOP } from '../../model/network.ts'
 import { REFUSAL_HEADER } from './refusals.ts'
 
@@ -34,20 +34,25 @@ const STAYS_INSIDE = new Set([
   REFUSAL_HEADER,
 ])
 
+/** Says what a request is for. It is for us alone. */
+const PURPOSE_HEADER = 'valetkey-purpose'
+
 const ROUTE = /^\/forward\/[^/]+\/[^/]+\/(.*)$/s
 const OTHER_HOST = /^~\/([a-z0-9.-]+(?::\d{1,5})?)(\/.*)?$/is
 const NO_BODY = new Set([101, 204, 205, 304])
 
 /** The request that is to be done, as it is read off the one that came. */
-export function readForward(request: Request, address: Address): ForwardRequest {
+export function readForward(request: Request, address: string): ForwardRequest {
   const bodiless = request.method === 'GET' || request.method === 'HEAD'
+  const purpose = request.headers.get(PURPOSE_HEADER)
   return {
-    address: formatAddress(address),
+    address,
     method: request.method,
     path: readPath(new URL(request.url)),
     headers: crossing(request.headers),
     body: bodiless ? null : request.body,
     signal: request.signal,
+    ...(purpose !== null && { purpose }),
   }
 }
 
@@ -82,12 +87,31 @@ export function printForward(answer: ForwardAnswer, abandon?: () => void): Respo
   const headers = new Headers()
   for (const [name, value] of answer.headers) {
     const lower = name.toLowerCase()
-    if (!STAYS_INSIDE.has(lower) && !lower.startsWith('access-control-')) headers.append(name, value)
+    if (STAYS_INSIDE.has(lower) || lower.startsWith('access-control-')) continue
+    if (lower === 'www-authenticate' && !isForPrograms(value)) continue
+    headers.append(name, value)
   }
   headers.set('x-content-type-options', 'nosniff')
   headers.set('content-security-policy', 'sandbox')
   const body = NO_BODY.has(answer.status) || answer.body === null ? null : unbroken(answer.body, abandon)
   return new Response(body, { status: answer.status, headers })
+}
+
+const PARAMETER = /^[\w!#$%&'*+.^`|~-]+\s*=/
+const IN_QUOTES = /"(?:[^"\\]|\\.)*"/g
+
+/**
+ * A program needs the challenges of OAuth: they say why a token was not good, and where to ask for another.
+ * A browser knows nothing of these, but at any other it would open a box of its own and ask, in our name,
+ * for a password that it then sends to us. So a header with another one stays inside, whole.
+ */
+function isForPrograms(challenges: string): boolean {
+  const bare = challenges.replaceAll(IN_QUOTES, '')
+  const schemes = bare
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '' && !PARAMETER.test(part))
+  return !bare.includes('"') && schemes.every((scheme) => /^(bearer|dpop)(\s|$)/i.test(scheme))
 }
 
 /** A body that breaks off takes its connection along, instead of ending like a whole one. */

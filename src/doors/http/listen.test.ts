@@ -84,6 +84,22 @@ describe('the door on loopback', () => {
     expect(await raw(origin, twice)).toMatch(/^HTTP\/1\.1 4/)
   })
 
+  it.each([
+    ['a user in it', 'GET http://user@HOST/healthz HTTP/1.1', 400],
+    ['a user in it, for the gateway', 'GET http://user@HOST/forward/openai/default/x HTTP/1.1', 400],
+    ['a port that is none', 'GET http://127.0.0.1:99999999/healthz HTTP/1.1', 400],
+    ['a host that is none', 'GET http://[::/healthz HTTP/1.1', 400],
+    ['a backslash', 'GET /a\\..\\b HTTP/1.1', 400],
+    ['a method that would be answered with the cookie', 'TRACE /api/accounts HTTP/1.1', 405],
+  ])('refuses an address with %s, in our words', async (_, line, status) => {
+    const { origin, cookie } = await opened({ accounts: async () => [] })
+    const { host } = new URL(origin)
+    const marks = lines({ host, cookie: await cookie(), 'valetkey-request': '1' })
+    const answer = await raw(origin, `${line.replace('HOST', host)}\r\n${marks}`)
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    expect(answer).toContain('"code":"invalid-request"')
+  })
+
   it.each(['GET / HTTP/9.9', 'nonsense', 'GET /\u0000 HTTP/1.1\r\nHost: x'])('survives %j', async (head) => {
     const { origin } = await opened()
     await raw(origin, head)
@@ -101,9 +117,8 @@ describe('the door on loopback', () => {
     const answer = await fetch(new URL('/api/events', origin), { headers: { cookie: await cookie() } })
     const reader = answer.body?.getReader()
     await reader?.read()
-    const began = Date.now()
     await listening.close()
-    expect(Date.now() - began).toBeLessThan(1000)
+    // A connection that had to be cut would end with an error.
     expect((await reader?.read())?.done).toBe(true)
   })
 })
@@ -314,13 +329,26 @@ describe('a desk elsewhere', () => {
 
   it('gets a refusal that comes in the stream', async () => {
     const { desk } = await remote({
-      // biome-ignore lint/correctness/useYield: refusing is all it does
       async *events() {
-        throw new ValetkeyError('not-allowed', 'not for you')
+        yield eventOf('1')
+        throw new ValetkeyError('locked', 'the vault was locked')
       },
     })
-    const next = desk.events()[Symbol.asyncIterator]().next()
-    await expect(next).rejects.toMatchObject({ code: 'not-allowed', message: 'not for you' })
+    const events = desk.events()[Symbol.asyncIterator]()
+    expect(await events.next()).toMatchObject({ value: { id: '1' } })
+    await expect(events.next()).rejects.toMatchObject({ code: 'locked', message: 'the vault was locked' })
+  })
+
+  it('is refused a stream as anything else, where that is known at once', async () => {
+    const { origin, cookie } = await opened({
+      // biome-ignore lint/correctness/useYield: refusing is all it does
+      async *events() {
+        throw new ValetkeyError('resource-exhausted', 'too many', { retryAfter: 9 })
+      },
+    })
+    const answer = await fetch(new URL('/api/events', origin), { headers: { cookie: await cookie() } })
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '9'])
+    expect(await answer.json()).toMatchObject({ code: 'resource-exhausted', retryAfter: 9 })
   })
 
   it.each(['..', '.', ''])('does not climb out of a path by the name "%s"', async (name) => {
@@ -384,6 +412,8 @@ function eventOf(id: string): ValetkeyEvent {
     forwardOnly: true,
     connectedAt: new Date(),
     tokenExpiresAt: null,
+    rotateAt: null,
+    diesAt: null,
     lastUsedAt: null,
   }
   return { id, name: 'connected', at: new Date(), account }

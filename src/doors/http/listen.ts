@@ -6,7 +6,7 @@ import { closeSoon } from '../../machine/listen.ts'
 import { userOfConnection } from '../../machine/ports.ts'
 import type { HttpDoor } from './door.ts'
 import { canonicalOrigin, guardLoopback } from './guard.ts'
-import { refuse } from './refusals.ts'
+import { refuse, refuseUnread } from './refusals.ts'
 
 const HEADERS_TIMEOUT_MS = 5000
 
@@ -33,7 +33,7 @@ export async function listenTcp(options: TcpOptions): Promise<Listening> {
       const refusal = guard(request, socket.localPort ?? 0) ?? (await refuseOtherUser(socket))
       return refusal ?? door.fetch(request, { closing: closing.signal, abandon })
     },
-    { overrideGlobalObjects: false },
+    { overrideGlobalObjects: false, errorHandler: refuseUnread },
   )
   // A body may stream in for as long as it takes; what must come soon are the headers.
   const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }, listener)

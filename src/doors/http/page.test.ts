@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Failure, type Reaction, ValetkeyError } from '#client'
 import { noChromium, openChromium } from '../../../test/chromium.ts'
 import { type Caller, THE_PERSON } from '../../model/caller.ts'
 import type { Account, Desk } from '../../model/words.ts'
@@ -74,6 +75,58 @@ describe.skipIf(noChromium)(
       await page.getByRole('button', { name: 'Close' }).click()
       await page.getByRole('heading', { name: 'Ada' }).waitFor()
       expect(await page.content()).not.toContain(stage.key)
+    })
+
+    it.each<[Reaction, string[]]>([
+      ['try-again', ['Try again', 'Close']],
+      ['refresh', ['Try again', 'Close']],
+      ['reconnect', ['Reconnect', 'Close']],
+      ['ask-the-person', ['Begin again', 'Close']],
+      ['nothing', ['Close']],
+    ])('offers what is to be done about a sign-in that failed: %s', async (reaction, offered) => {
+      await using place = await signedIn({}, failing({ code: 'of-a-newer-one', reaction }))
+      const { page } = place
+      await page.getByRole('button', { name: 'Connect Practice' }).click()
+      const alert = page.getByRole('alert')
+      await alert.getByText('it did not work out').waitFor()
+      expect(await alert.textContent()).toContain('Next: do this')
+      expect(await page.getByRole('dialog').getByRole('button').allTextContents()).toEqual(offered)
+    })
+
+    it('does not take a sign-in that was cancelled for an error', async () => {
+      await using place = await signedIn({}, failing({ code: 'cancelled', reaction: 'nothing' }))
+      const { page } = place
+      await page.getByRole('button', { name: 'Connect Practice' }).click()
+      await page.getByRole('status').getByText('Cancelled.').waitFor()
+      expect(await page.getByRole('alert').count()).toBe(0)
+      expect(await page.getByRole('dialog').getByRole('button').allTextContents()).toEqual(['Close'])
+    })
+
+    it('says why an account was not refreshed, and does what is to be done about it', async () => {
+      const hint = 'valetkey providers practice'
+      const refusals = (['network-error', 'refused-by-policy', 'needs-reauth'] as const).map(
+        (code) => new ValetkeyError(code, `no: ${code}`, { hint }),
+      )
+      const refresh = async () => {
+        throw refusals.shift()
+      }
+      await using place = await signedIn({ forwardOnly: false }, () => ({ refresh }))
+      const { page } = place
+      const dialog = page.getByRole('dialog')
+      const offered = () => dialog.getByRole('button').allTextContents()
+      await page.getByRole('button', { name: 'Refresh practice' }).click()
+      await dialog.getByText('no: network-error').waitFor()
+      expect(await dialog.textContent()).toContain(hint)
+      expect(await offered()).toEqual(['Try again', 'Close'])
+      await dialog.getByRole('button', { name: 'Try again' }).click()
+      await dialog.getByText('no: refused-by-policy').waitFor()
+      expect(await offered()).toEqual(['Close'])
+      await dialog.getByRole('button', { name: 'Close' }).click()
+      await page.getByRole('button', { name: 'Refresh practice' }).click()
+      await dialog.getByText('no: needs-reauth').waitFor()
+      await dialog.getByRole('button', { name: 'Reconnect' }).click()
+      await page.getByRole('heading', { name: 'Reconnect practice' }).waitFor()
+      await page.getByLabel('Key', { exact: true }).waitFor()
     })
 
     it('cancels a sign-in that is left by Escape', async () => {
@@ -180,14 +233,16 @@ describe.skipIf(noChromium)(
   },
 )
 
-async function opened(shown: Partial<Account> = {}) {
+type Other = (desk: Desk) => Partial<Desk>
+
+async function opened(shown: Partial<Account> = {}, other: Other = () => ({})) {
   const stage = await openDoorStage()
   const front = openFront({ now: () => new Date() })
   const { as, keeper } = stage.broker
   const door = httpDoor({
     version: '0.0.0',
     page: PAGE,
-    desk: (caller) => showing(as(caller), shown),
+    desk: (caller) => ({ ...showing(as(caller), shown), ...other(as(caller)) }),
     keeper,
     identify: async (_, env) => env.caller,
   })
@@ -212,8 +267,8 @@ async function opened(shown: Partial<Account> = {}) {
   }
 }
 
-async function signedIn(shown: Partial<Account> = {}) {
-  const place = await opened(shown)
+async function signedIn(shown: Partial<Account> = {}, other?: Other) {
+  const place = await opened(shown, other)
   if (Object.keys(shown).length > 0) await place.connect()
   await enter(place.page, place.front.newLink(place.origin))
   return place
@@ -227,6 +282,14 @@ async function enter(page: Page, link: URL): Promise<void> {
 async function connected(desk: Desk, { key }: DoorStage): Promise<void> {
   const { Secret } = await import('../../model/secret.ts')
   await desk.connect({ provider: 'practice', fields: { key: new Secret(key) } })
+}
+
+/** Every sign-in ends badly at once. */
+function failing(why: Pick<Failure, 'code' | 'reaction'>): Other {
+  const failure = { ...why, detail: 'it did not work out', hint: 'do this' }
+  return (desk) => ({
+    connect: async (request) => ({ ...(await desk.connect(request)), state: 'failed', step: null, failure }),
+  })
 }
 
 /** The desk, with something else said of each account than is so. */

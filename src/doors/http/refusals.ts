@@ -14,8 +14,28 @@ export function refuse(error: unknown, status?: number): Response {
   const finalStatus = status ?? (error instanceof HTTPException ? error.status : told.status)
   return new Response(JSON.stringify({ ...told, status: finalStatus }), {
     status: finalStatus,
-    headers: { 'content-type': 'application/problem+json', [REFUSAL_HEADER]: told.code },
+    headers: {
+      'content-type': 'application/problem+json',
+      [REFUSAL_HEADER]: told.code,
+      ...(told.retryAfter === undefined ? {} : { 'retry-after': String(told.retryAfter) }),
+    },
   })
+}
+
+/** An address or a method that no request can be made of, so that nothing of it is looked at. */
+export function refuseMisaddressed({ method, url }: Request): Response | undefined {
+  const read = URL.parse(url)
+  if (read === null) return refuse(new ValetkeyError('invalid-request', 'the address cannot be read'))
+  if (read.username !== '' || read.password !== '')
+    return refuse(new ValetkeyError('invalid-request', 'an address names no user'))
+  if (!['TRACE', 'TRACK', 'CONNECT'].includes(method.toUpperCase())) return undefined
+  return refuse(new ValetkeyError('invalid-request', 'this method is not understood here'), 405)
+}
+
+/** What could not even be read as a request; of all else only that it is our own mistake. */
+export function refuseUnread(error: unknown): Response {
+  const unread = error instanceof Error && error.name === 'RequestError'
+  return refuse(unread ? new ValetkeyError('invalid-request', 'the request cannot be read') : error)
 }
 
 /** The library's own refusals. What it has to say of them may quote the body, so it is not repeated. */

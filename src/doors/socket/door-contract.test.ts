@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { remoteDesk } from '#client'
+import { leave } from '../../../test/leave.ts'
 import { doorContract } from '../../testing/door-contract.ts'
 import { httpDoor } from '../http/door.ts'
 import { socketFetch } from './fetch.ts'
@@ -21,7 +22,7 @@ doorContract('the socket', async (broker, caller) => {
     ...remoteDesk({ base: 'http://valetkey', fetch: socketFetch(path) }),
     async close() {
       await listening.close()
-      await rm(folder, { recursive: true })
+      await leave(folder)
     },
   }
 })

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm, stat } from 'node:fs/promises'
+import { chmod, mkdtemp, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../../test/leave.ts'
 import { THE_PERSON } from '../../model/caller.ts'
 import { socketFetch } from './fetch.ts'
 import { listenSocket, type SocketEnv, type SocketListening } from './listen.ts'
@@ -20,7 +21,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await Promise.all(open.splice(0).map((one) => one.close()))
-  await rm(folder, { recursive: true })
+  await leave(folder)
 })
 
 describe("the owner's socket", () => {

@@ -8,6 +8,8 @@ import type { DoorStage } from '../door-stage.ts'
 export interface OpenedDoor {
   readonly desk: Desk
   readonly keeper: KeeperDesk
+  /** The door knows its callers by a cookie alone, so it lets nobody take the vault away. */
+  readonly byCookie?: true
   close?(): Promise<void>
 }
 
@@ -16,6 +18,8 @@ export interface Play extends DoorStage {
   readonly owner: OpenedDoor
   /** The door as another caller of the same owner has it. */
   as(id: CallerId): Promise<OpenedDoor>
+  /** The door as the owner has it whom a cookie let in, and not the kernel. */
+  page(): Promise<OpenedDoor>
   /** Connects the provider, for the stories that begin after that. */
   connect(): Promise<FlowSession>
 }

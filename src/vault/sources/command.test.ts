@@ -2,6 +2,7 @@ import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../../test/leave.ts'
 import { canary } from '../../testing/canary.ts'
 import { commandSource } from './command.ts'
 
@@ -14,7 +15,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-'))
   program = join(folder, "the keeper's; $HOME")
 })
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(() => leave(folder))
 
 /** A keeper in a few lines; `told` are the bytes it was told, and it says what `answer` makes of them. */
 async function keeper(answer: string) {
@@ -50,11 +51,31 @@ describe('a key that a command keeps', () => {
     expect(await readFile(join(folder, 'calls'), 'utf8')).toBe('wrap;unwrap;unwrap;')
   })
 
-  it('is kept by a command that is not told the key of another vault', async () => {
-    const other = canary('other')
-    process.env['VALETKEY_KEY'] = other
-    await (await keeper(SAY_INVERTED)).create().finally(() => delete process.env['VALETKEY_KEY'])
-    expect(await readFile(join(folder, 'env'), 'utf8')).not.toContain(other)
+  it.each(['VALETKEY_KEY', 'VALETKEY_PASSPHRASE', 'DATABASE_URL'])(
+    'is kept by a command that is not told what is in %s',
+    async (name) => {
+      const other = canary('other')
+      const before = process.env[name]
+      process.env[name] = other
+      try {
+        await (await keeper(SAY_INVERTED)).create()
+      } finally {
+        if (before === undefined) delete process.env[name]
+        else process.env[name] = before
+      }
+      expect(await readFile(join(folder, 'env'), 'utf8')).not.toContain(other)
+    },
+  )
+
+  it('is not asked of the command that a vault names, but of ours, which says so', async () => {
+    const source = await keeper(SAY_INVERTED)
+    const { remembered } = await source.create()
+    await expect(source.obtain({ ...remembered, command: '/bin/other' })).rejects.toMatchObject({
+      code: 'config-invalid',
+      message: expect.stringContaining('/bin/other'),
+      hint: expect.stringContaining(program),
+    })
+    expect(await readFile(join(folder, 'calls'), 'utf8')).toBe('wrap;unwrap;')
   })
 
   it('stays locked when the command fails, says nothing, too much, or no base64', async () => {

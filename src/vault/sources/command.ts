@@ -13,10 +13,10 @@ const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
 
 type Act = 'wrap' | 'unwrap'
 
-/** Nothing of ours is told to it, least of all a key that another vault is opened with. */
+/** Nothing of ours is told to it, least of all what another vault, or a database, is opened with. */
 function environment(): NodeJS.ProcessEnv {
-  const { VALETKEY_KEY: _, ...others } = process.env
-  return others
+  const ours = (name: string) => /^(VALETKEY_|DATABASE_URL$)/i.test(name)
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours(name)))
 }
 
 function failed(program: string, act: Act, why: string, cause?: unknown): ValetkeyError {
@@ -24,6 +24,16 @@ function failed(program: string, act: Act, why: string, cause?: unknown): Valetk
     hint: `the key is asked for with: ${program} ${act}; see by hand what it says`,
     cause,
   })
+}
+
+/** What a vault says of itself is proved only by its key, so a program that it names is compared and never run. */
+function refuseOther(program: string, named: unknown): void {
+  if (named === undefined || named === program) return
+  throw new ValetkeyError(
+    'config-invalid',
+    `the vault names another command for its key than the configuration: ${JSON.stringify(named)}`,
+    { hint: `${program} is the one that is run; name another as keyCommand only if you know it` },
+  )
 }
 
 /** Whoever can change the program can read the key. */
@@ -100,7 +110,8 @@ export function commandSource(program: string): KeySource {
     return { key: found, remembered }
   }
 
-  async function obtain({ wrapped }: Remembered): Promise<Secret> {
+  async function obtain({ command, wrapped }: Remembered): Promise<Secret> {
+    refuseOther(program, command)
     const key = await run(program, 'unwrap', String(wrapped))
     if (key.length !== KEY_LENGTH)
       throw new ValetkeyError('wrong-key', 'the command that keeps the key gave something else', {

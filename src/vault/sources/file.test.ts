@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { leave } from '../../../test/leave.ts'
 import { fileSource } from './file.ts'
 
 const notRoot = process.getuid?.() !== 0
@@ -23,7 +24,7 @@ let folder: string
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-'))
 })
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(() => leave(folder))
 
 const refused = (code: string, hint = folder) =>
   expect.objectContaining({ code, hint: expect.stringContaining(hint) })
@@ -90,7 +91,7 @@ describe('a key in a file', () => {
     }
     await rm(path)
     await expect(source.obtain(remembered)).rejects.toEqual(refused('wrong-key', path))
-    await rm(folder, { recursive: true })
+    await leave(folder)
     await expect(source.obtain(remembered)).rejects.toEqual(refused('wrong-key', path))
     await mkdir(folder, { mode: 0o700 })
   })

@@ -26,10 +26,11 @@ function row(account: Account, now: Date): string[] {
     displayName,
     forwardOnly ? 'never' : relative(tokenExpiresAt, now),
     lastUsedAt === null ? 'never' : relative(lastUsedAt, now),
-    noteOf(account),
+    noteOf(account, now),
   ]
 }
 
-function noteOf({ reason, warnings, forwardOnly }: Account): string {
-  return [reason, ...warnings, forwardOnly ? 'forward only' : null].filter(Boolean).join(', ')
+function noteOf({ reason, warnings, forwardOnly, diesAt }: Account, now: Date): string {
+  const told = warnings.map((one) => (one === 'expiring' && diesAt ? `${one} ${relative(diesAt, now)}` : one))
+  return [reason, ...told, forwardOnly ? 'forward only' : null].filter(Boolean).join(', ')
 }

@@ -8,7 +8,7 @@ import { callerOf, listOf, oneOf, writtenAddress } from '../words.ts'
 const ASKS: readonly Asks[] = ['never', 'first-use', 'always']
 
 interface Options {
-  readonly may: string
+  readonly may?: string
   readonly asks: string
   readonly until?: string
 }
@@ -17,14 +17,14 @@ export const bind: Shape = (command, run) => {
   command
     .argument('<caller>', 'who: app:reports, node:n1, or me for yourself')
     .argument('<address>', 'the account, such as github/work')
-    .option('--may <verbs>', 'some of lend, forward, reveal', 'forward')
+    .option('--may <verbs>', 'some of lend, forward, reveal; forward where nothing is said', together)
     .option('--asks <when>', 'when you are asked: never, first-use or always', 'never')
     .option('--until <time>', 'for how long, such as 1h, or until when')
     .addHelpText(
       'after',
       examples('bind app:reports github/work --may lend,forward', 'bind me openai --may reveal --until 10m'),
     )
-    .action(async (caller: string, account: string, { may, asks, until }: Options) => {
+    .action(async (caller: string, account: string, { may = 'forward', asks, until }: Options) => {
       const request = {
         caller: callerOf(caller),
         address: writtenAddress(account),
@@ -65,6 +65,11 @@ export const bindings: Shape = (command, run) => {
       found.map((binding) => row(binding, run.now())),
     )
   })
+}
+
+/** Said twice, it counts twice. */
+function together(value: string, before?: string): string {
+  return before === undefined ? value : `${before},${value}`
 }
 
 function row({ id, caller, address, may, asks, until }: Binding, now: Date): string[] {

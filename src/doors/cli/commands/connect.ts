@@ -14,7 +14,8 @@ import { looksLikeKey } from '../looks-like-key.ts'
 import type { Run } from '../run.ts'
 import type { Shape } from '../shape.ts'
 import { walk } from '../walk.ts'
-import { addressOf, pairOf, suggestingProvider, writtenAddress } from '../words.ts'
+import { duration, relative } from '../when.ts'
+import { addressOf, pairOf, quoted, suggestingProvider, writtenAddress } from '../words.ts'
 import { listProviders, needsOf } from './providers.ts'
 import { printReceipt } from './receipt.ts'
 
@@ -25,6 +26,8 @@ interface Options {
   readonly flow?: string
   readonly insist?: true
 }
+
+const DAY_MS = 24 * 60 * 60_000
 
 export const connect: Shape = (command, run) => {
   signInOptions(command)
@@ -54,9 +57,14 @@ export const reconnect: Shape = (command, run) => {
 export const rotate: Shape = (command, run) => {
   signInOptions(command)
     .argument('<address>', 'the account, such as openai')
-    .addHelpText('after', examples('rotate openai', 'rotate openai --key-stdin < new-key.txt'))
-    .action(async (account: string, options: Options) => {
+    .option('--every <time>', 'do it, or say when it is time, as often as this, such as 90d')
+    .option('--never', 'only when somebody wants it')
+    .addHelpText('after', examples('rotate openai --key-stdin < new-key.txt', 'rotate openai --every 90d'))
+    .action(async (account: string, { every, never, ...options }: Options & Rule) => {
       const address = writtenAddress(account)
+      if (every !== undefined && never) throw usage('every so often, or never?', 'one of the two')
+      if (never) return rotateEvery(run, address, null)
+      if (every !== undefined) return rotateEvery(run, address, wholeDays(every))
       const begin = (desk: Desk, request: ConnectRequest) => desk.rotate(address, request)
       await signIn(run, { command: `valetkey rotate ${address}`, verb: 'rotated', begin }, options)
     })
@@ -73,6 +81,29 @@ function signInOptions(command: Command): Command {
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value]
+}
+
+interface Rule {
+  readonly every?: string
+  readonly never?: true
+}
+
+async function rotateEvery(run: Run, address: string, days: number | null): Promise<void> {
+  const { terminal, json, now } = run
+  const { desk } = await run.reach()
+  const account = await desk.rotateEvery(address, days)
+  if (json) return terminal.document(account)
+  if (account.rotateAt === null) return terminal.answer(`${address} is rotated only when you want it`)
+  const isDue = Date.parse(account.rotateAt) <= now().getTime()
+  await terminal.answer(
+    `${address} is due to be rotated ${isDue ? 'now' : relative(account.rotateAt, now())}`,
+  )
+}
+
+function wholeDays(text: string): number {
+  const days = duration(text) / DAY_MS
+  if (Number.isInteger(days) && days <= 3650) return days
+  throw usage(`${quoted(text)} is not a number of whole days`, 'write it as 90d or 12w')
 }
 
 interface SignIn {

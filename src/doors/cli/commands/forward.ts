@@ -14,6 +14,7 @@ interface Options {
   readonly data?: string
   readonly dataStdin?: true
   readonly include?: true
+  readonly purpose?: string
 }
 
 export const forward: Shape = (command, run) => {
@@ -25,6 +26,7 @@ export const forward: Shape = (command, run) => {
     .option('-d, --data <text>', 'the body')
     .option('--data-stdin', 'read the body from standard input')
     .option('-i, --include', 'print the status and the headers too')
+    .option('--purpose <words>', 'what it is for; goes on record')
     .addHelpText(
       'after',
       examples('forward openai GET /v1/models', 'forward github POST /user/repos --data-stdin < repo.json'),
@@ -35,9 +37,27 @@ export const forward: Shape = (command, run) => {
       const answer = await desk.forward(request)
       await (run.json ? tellWhole(run, answer) : pour(run, answer, options.include))
       if (answer.status < 400) return
-      await run.terminal.note(`${run.terminal.paint('red', '!')} upstream answered ${answer.status}`)
+      const hint = hintOf(answer, request.address)
+      await run.terminal.note(`${run.terminal.paint('red', '!')} upstream answered ${answer.status}`, ...hint)
       run.leaveWith(1)
     })
+}
+
+/** What came of renewing the access that was refused, as the broker says beside the answer. */
+function hintOf({ headers }: ForwardAnswer, address: string): string[] {
+  const [, said] = headers.find(([name]) => name === 'valetkey-retry') ?? []
+  switch (said) {
+    case 'refused-again':
+      return ['  hint: the access was renewed for this, and refused again']
+    case 'not-repeated':
+      return ['  hint: the access was renewed meanwhile; send it again']
+    case 'not-renewed':
+      return ['  hint: the access could not be renewed; valetkey accounts']
+    case 'not-renewable':
+      return [`  hint: valetkey rotate ${address}`]
+    default:
+      return []
+  }
 }
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
@@ -49,7 +69,7 @@ function requestOf(
   account: string,
   method: string,
   path: string,
-  { header, data, dataStdin }: Options,
+  { header, data, dataStdin, purpose }: Options,
 ): ForwardRequest {
   if (data !== undefined && dataStdin) throw usage('there are two bodies', 'use --data or --data-stdin')
   const body = dataStdin ? (Readable.toWeb(run.terminal.stdin) as ReadableStream<Uint8Array>) : data
@@ -59,6 +79,7 @@ function requestOf(
     path: pathOf(path),
     headers: headersOf(header ?? [], data),
     ...(body !== undefined && { body }),
+    ...(purpose !== undefined && { purpose }),
   }
 }
 

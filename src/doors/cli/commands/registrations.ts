@@ -68,6 +68,12 @@ export const registrations: Shape = (command, run) => {
         return [id, provider, how, clientId, issuer, relative(createdAt, run.now())]
       }),
     )
+    for (const { provider, trouble } of found)
+      if (trouble !== null)
+        await terminal.note(
+          `! ${provider}: ${trouble}`,
+          `  hint: valetkey register ${provider} --client-id …`,
+        )
   })
 }
 

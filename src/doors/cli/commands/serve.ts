@@ -21,9 +21,9 @@ export const serve: Shape = (command, run) => {
     .option('--leave-after <time>', 'leave when nobody asked for anything so long, such as 15m')
     .option('--for <whom>', 'for one person', 'one')
     .option('--open', 'open the page in a browser')
-    .addHelpText('after', examples('serve', 'serve --port 8200 --leave-after 15m'))
+    .addHelpText('after', examples('serve --json', 'serve --port 8200 --leave-after 15m'))
     .action(async (options: Options) => {
-      await run.serve(wished(options))
+      await run.serve({ ...wished(options), ...(run.json && { json: true }) })
     })
 }
 

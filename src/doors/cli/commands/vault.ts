@@ -1,14 +1,15 @@
 import type { KeySourceKind, RekeyRequest, VaultStatus } from '#client'
 import { examples } from '../examples.ts'
-import { usage } from '../failure.ts'
 import type { Run } from '../run.ts'
 import type { Shape } from '../shape.ts'
 import { relative } from '../when.ts'
-import { callerOf, oneOf } from '../words.ts'
+import { callerOf, oneOf, ownerOf } from '../words.ts'
 import { confirm } from './confirm.ts'
 import { exportTo } from './export.ts'
 import { refuseUnknownWord } from './group.ts'
+import { importFrom } from './import.ts'
 import { newPassphrase, passphrase } from './passphrase.ts'
+import { printRevoked } from './revoke.ts'
 
 const SOURCES: readonly KeySourceKind[] = ['passphrase', 'file', 'environment', 'command']
 
@@ -58,12 +59,12 @@ export const vault: Shape = (command, run) => {
     .command('rekey')
     .description('keep the master key in another place')
     .requiredOption('--to <source>', 'passphrase, file, environment or command')
-    .option('--command <line>', 'the program that wraps and unwraps the key')
-    .option('--passphrase-stdin', 'read the new passphrase from standard input')
-    .addHelpText(
-      'after',
-      examples('vault rekey --to passphrase', 'vault rekey --to command --command /usr/local/bin/wrap-key'),
+    .option(
+      '--command <path>',
+      'the program that wraps the key; it has to be the keyCommand of the configuration',
     )
+    .option('--passphrase-stdin', 'read the new passphrase from standard input')
+    .addHelpText('after', examples('vault rekey --to passphrase', 'vault rekey --to command'))
     .action(async (options: RekeyOptions) => {
       const request = await rekeyRequest(run, options)
       const { keeper } = await run.reach()
@@ -85,8 +86,40 @@ export const vault: Shape = (command, run) => {
     .action(async (options: { to: string; passphraseStdin?: true }) => exportTo(run, options))
 
   command
+    .command('import')
+    .description('take in the accounts of such a file')
+    .argument('<file>', 'what vault export wrote')
+    .option('--replace', 'put them in the place of those that are connected here already')
+    .option('--passphrase-stdin', 'read the passphrase of the file from standard input')
+    .addHelpText(
+      'after',
+      examples('vault import accounts.vk', 'vault import accounts.vk --passphrase-stdin < passphrase.txt'),
+    )
+    .action(async (file: string, options: { replace?: true; passphraseStdin?: true }) =>
+      importFrom(run, file, options),
+    )
+
+  command
+    .command('revoke-everything')
+    .description('end every account of everybody, or of one owner')
+    .option('--owner <owner>', 'only the accounts of this one; me, for your own')
+    .option('-y, --yes', 'do not ask')
+    .addHelpText(
+      'after',
+      examples('vault revoke-everything', 'vault revoke-everything --owner person:ada --yes'),
+    )
+    .action(async ({ owner: who, yes }: { owner?: string; yes?: true }) => {
+      const owner = who === undefined ? undefined : ownerOf(who)
+      await confirm(run, `end every account of ${owner ?? 'everybody here'} for good?`, yes)
+      const { keeper } = await run.reach()
+      const receipts = await keeper.revokeEverything(owner)
+      if (run.json) return run.terminal.document(receipts)
+      await printRevoked(run, receipts)
+    })
+
+  command
     .command('erase')
-    .description("destroy an owner's key: everything of theirs is unreadable from then on")
+    .description("end an owner's accounts and destroy their key: nothing of theirs is readable from then on")
     .argument('<owner>', 'me, for everything that is yours')
     .option('-y, --yes', 'do not ask')
     .addHelpText('after', examples('vault erase me', 'vault erase me --yes'))
@@ -94,8 +127,9 @@ export const vault: Shape = (command, run) => {
       const owner = callerOf(who)
       await confirm(run, `destroy everything of ${owner}? no copy of it will ever open again`, yes)
       const { keeper } = await run.reach()
-      await keeper.eraseOwner(owner)
-      if (run.json) return run.terminal.document({ erased: owner })
+      const receipts = await keeper.eraseOwner(owner)
+      if (run.json) return run.terminal.document({ erased: owner, receipts })
+      if (receipts.length > 0) await printRevoked(run, receipts)
       await run.terminal.answer(`erased ${owner}`)
     })
 
@@ -121,9 +155,7 @@ async function rekeyRequest(run: Run, options: RekeyOptions): Promise<RekeyReque
   const source = oneOf(options.to, SOURCES, 'a place for the key')
   if (source === 'passphrase')
     return { source, passphrase: await newPassphrase(run, 'the new passphrase', options.passphraseStdin) }
-  if (source !== 'command') return { source }
-  if (options.command) return { source, command: options.command }
-  throw usage('which program wraps the key is missing', 'add --command /path/to/program')
+  return source === 'command' && options.command ? { source, command: options.command } : { source }
 }
 
 async function unlock(run: Run, fromStdin: true | undefined): Promise<void> {

@@ -1,7 +1,10 @@
 import { ask, path } from './api.js'
+import { openDialog, refusalOf, refusalText } from './dialog.js'
 import { el } from './dom.js'
 import { revoke } from './receipt.js'
+import { actions } from './steps.js'
 import { walk } from './walk.js'
+import { wayToRenew } from './ways.js'
 import { addressOf, ago, STATES, WARNINGS } from './words.js'
 
 /** @typedef {import('../../../../client/src/words.ts').Account} Account */
@@ -53,7 +56,7 @@ function buttons(account, address, refresh) {
       {
         class: main ? 'main' : '',
         'aria-label': `${text} ${address}`,
-        click: () => walk(`${text} ${address}`, path`/api/accounts/${account.id}/${verb}`, { over: refresh }),
+        click: () => signIn(verb, text, account, refresh),
       },
       text,
     )
@@ -65,11 +68,44 @@ function buttons(account, address, refresh) {
   ]
 }
 
+/** @param {'reconnect' | 'rotate'} verb @param {string} text @param {Account} account @param {() => unknown} over */
+function signIn(verb, text, account, over) {
+  return walk(`${text} ${addressOf(account)}`, path`/api/accounts/${account.id}/${verb}`, { over })
+}
+
 /** @param {Account} account @param {string} address @param {() => unknown} refresh */
 function refreshButton(account, address, refresh) {
   const click = async () => {
-    await ask('POST', path`/api/accounts/${account.id}/refresh`).catch(() => {})
-    refresh()
+    try {
+      await ask('POST', path`/api/accounts/${account.id}/refresh`)
+      refresh()
+    } catch (error) {
+      notRenewed(refusalOf(error), { account, again: click, refresh })
+    }
   }
   return el('button', { 'aria-label': `Refresh ${address}`, click }, 'Refresh')
+}
+
+/**
+ * Says why, and leads on. What comes next is begun when this dialog has closed: there is one alone.
+ *
+ * @param {import('./api.js').Refusal} refusal
+ * @param {{ account: Account, again: () => unknown, refresh: () => unknown }} more
+ */
+function notRenewed(refusal, { account, again, refresh }) {
+  /** @type {(() => unknown) | undefined} */
+  let next
+  const box = openDialog(`${addressOf(account)} was not refreshed`, () => {
+    refresh()
+    next?.()
+  })
+  const text = wayToRenew(refusal)
+  const isOver = refusal.reaction === 'reconnect'
+  const goOn = () => {
+    next = isOver ? () => signIn('reconnect', 'Reconnect', account, refresh) : again
+    box.close()
+  }
+  const close = el('button', { type: 'button', click: box.close }, 'Close')
+  const on = text !== undefined && el('button', { type: 'button', class: 'main', click: goOn }, text)
+  box.show(refusalText(refusal), actions(on, close))
 }

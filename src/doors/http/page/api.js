@@ -1,10 +1,13 @@
+/** @typedef {import('../../../../client/src/error.ts').Reaction} Reaction */
+
 /** Why something was not done, and what to do next. */
 export class Refusal extends Error {
-  /** @param {{ code: string, detail: string, title?: string, hint?: string | null }} problem */
-  constructor({ code, detail, title, hint }) {
+  /** @param {{ code: string, detail: string, reaction: Reaction, title?: string, hint?: string | null }} problem */
+  constructor({ code, detail, reaction, title, hint }) {
     super(title ?? detail)
     this.code = code
     this.detail = detail
+    this.reaction = reaction
     this.hint = hint ?? undefined
   }
 }
@@ -31,9 +34,12 @@ export function path(texts, ...parts) {
 }
 
 function gone() {
-  return new Refusal({ code: 'broker-gone', detail: 'Valetkey does not answer.', hint: 'npm start' })
+  const detail = 'Valetkey does not answer.'
+  return new Refusal({ code: 'broker-gone', detail, reaction: 'try-again', hint: 'npm start' })
 }
 
+/** @returns {ConstructorParameters<typeof Refusal>[0]} */
 function noSense() {
-  return { code: 'internal-error', detail: 'Valetkey answered something that makes no sense.' }
+  const detail = 'Valetkey answered something that makes no sense.'
+  return { code: 'internal-error', detail, reaction: 'nothing' }
 }

@@ -45,9 +45,10 @@ function focusFirst(dialog) {
   if (first instanceof HTMLElement) first.focus()
 }
 
-/** @param {unknown} error */
+/** What was cancelled was meant so, and is no error. @param {unknown} error */
 export function refusalText(error) {
-  const { message, detail, hint } = error instanceof Refusal ? error : unknownMistake()
+  const { code, message, detail, hint } = refusalOf(error)
+  if (code === 'cancelled') return el('p', { role: 'status' }, 'Cancelled.')
   return el(
     'div',
     { class: 'because', role: 'alert' },
@@ -57,6 +58,9 @@ export function refusalText(error) {
   )
 }
 
-function unknownMistake() {
-  return new Refusal({ code: 'internal-error', detail: 'Something went wrong on this page.' })
+/** @param {unknown} error */
+export function refusalOf(error) {
+  if (error instanceof Refusal) return error
+  const detail = 'Something went wrong on this page.'
+  return new Refusal({ code: 'internal-error', detail, reaction: 'nothing' })
 }

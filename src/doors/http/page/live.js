@@ -8,6 +8,7 @@ const SAID = {
   connected: 'is connected',
   'needs-reauth': 'has to be connected again',
   expiring: 'will expire soon',
+  'rotation-due': 'is due to be rotated',
   revoked: 'was revoked',
   failing: 'has trouble',
 }

@@ -2,22 +2,30 @@ import { ask, path } from './api.js'
 import { openDialog, refusalText } from './dialog.js'
 import { el, linkOut } from './dom.js'
 import { actions } from './steps.js'
-import { addressOf } from './words.js'
+import { addressOf, ago } from './words.js'
 
 /** @typedef {import('../../../../client/src/words.ts').Account} Account */
 /** @typedef {import('../../../../client/src/words.ts').Receipt} Receipt */
 
+/** @type {Record<Receipt['lines'][number]['state'], string>} */
+const FATES = { died: 'gone', queued: 'queued', alive: 'still alive' }
+
 /** What died, and what could not. @param {Receipt} receipt */
-export function receiptOf({ lines, leasesEnded, bindingsEnded }) {
-  const rows = lines.flatMap(({ what, died, how }) => [
-    el('dt', { class: died ? '' : 'alive' }, died ? 'gone' : 'still alive'),
+export function receiptOf({ lines, livesOn, leasesEnded, bindingsEnded }) {
+  const rows = lines.flatMap(({ what, state, how }) => [
+    el('dt', { class: state === 'died' ? '' : 'alive' }, FATES[state]),
     el('dd', {}, what, el('p', { class: 'quiet small' }, ...linked(how))),
   ])
+  const lent = livesOn.map(({ caller, until }) => {
+    const end = until === null ? 'never dies by itself' : `dies by itself ${ago(until)}`
+    return el('p', { class: 'small' }, `What ${caller} has of it ${end}.`)
+  })
   const ended = `${count(leasesEnded, 'lease')} and ${count(bindingsEnded, 'binding')} ended with it.`
   return el(
     'div',
     { class: 'stack' },
     el('dl', { class: 'receipt' }, ...rows),
+    ...lent,
     el('p', { class: 'quiet' }, ended),
   )
 }

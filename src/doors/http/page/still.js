@@ -1,5 +1,5 @@
-import { ask, Refusal } from './api.js'
-import { refusalText } from './dialog.js'
+import { ask } from './api.js'
+import { refusalOf, refusalText } from './dialog.js'
 import { el } from './dom.js'
 import { formOf } from './steps.js'
 
@@ -44,8 +44,7 @@ export function locked({ keySource }, opened) {
 
 /** @param {unknown} error @param {() => unknown} again */
 export function outOfOrder(error, again) {
-  const refusal =
-    error instanceof Refusal ? error : new Refusal({ code: '', detail: 'This page made a mistake.' })
+  const refusal = refusalOf(error)
   return el(
     'div',
     { class: 'still' },

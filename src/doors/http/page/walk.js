@@ -1,8 +1,9 @@
 import { ask, path, Refusal } from './api.js'
-import { openDialog, refusalText } from './dialog.js'
+import { openDialog, refusalOf, refusalText } from './dialog.js'
 import { el } from './dom.js'
 import { receiptOf } from './receipt.js'
 import { actions, showStep } from './steps.js'
+import { waysOn } from './ways.js'
 import { addressOf } from './words.js'
 
 /** @typedef {import('../../../../client/src/words.ts').FlowSession} FlowSession */
@@ -60,7 +61,12 @@ export async function walk(title, begin, { request = {}, over, instead = () => u
       else if (open)
         box.show(
           instead({ error, request, filled, again: start, leave: closing('Cancel') }) ??
-            el('div', { class: 'stack' }, refusalText(error), actions(...ways(error), closing('Close'))),
+            el(
+              'div',
+              { class: 'stack' },
+              refusalText(error),
+              actions(...ways(refusalOf(error)), closing('Close')),
+            ),
         )
     }
   }
@@ -95,7 +101,7 @@ export async function walk(title, begin, { request = {}, over, instead = () => u
         refused !== undefined && refusalText(refused),
         showStep(now.step, { answer, leave: closing('Cancel') }),
       )
-    else box.show(ending(now), actions(...ways(now.failure), closing('Close')))
+    else box.show(ending(now), actions(...(now.failure === null ? [] : ways(now.failure)), closing('Close')))
   }
 
   /** @param {'Cancel' | 'Close'} text */
@@ -103,21 +109,19 @@ export async function walk(title, begin, { request = {}, over, instead = () => u
     return el('button', { type: 'button', class: text === 'Close' ? 'main' : '', click: box.close }, text)
   }
 
-  /** What can be done about it right here. @param {unknown} trouble */
-  function ways(trouble) {
-    const code = trouble instanceof Object && 'code' in trouble ? trouble.code : undefined
-    if (code === undefined) return []
-    const again = el('button', { type: 'button', click: () => start(request) }, 'Try again')
-    if (code !== 'conflict' || !begin.endsWith('/reconnect')) return [again]
-    const insist = () => start({ ...request, insist: true })
-    return [again, el('button', { type: 'button', click: insist }, 'Put another account in its place')]
+  /** What can be done about it right here. @param {Parameters<typeof waysOn>[0]} refused */
+  function ways(refused) {
+    return waysOn(refused, begin).map(({ text, at, insist }) => {
+      const click = () => start(insist ? { ...request, insist } : request, at)
+      return el('button', { type: 'button', click }, text)
+    })
   }
 
-  /** @param {Request} request */
-  async function start(request) {
+  /** @param {Request} request @param {string} [at] */
+  async function start(request, at = begin) {
     session = undefined
     box.show(el('p', { class: 'quiet', role: 'status' }, 'One moment…'))
-    await go(ask('POST', begin, request))
+    await go(ask('POST', at, request))
   }
 
   const before = instead({ error: undefined, request, filled, again: start, leave: closing('Cancel') })

@@ -17,6 +17,7 @@ export const STATES = {
 export const WARNINGS = {
   expiring: 'expires soon',
   'missing-scopes': 'some permissions are missing',
+  'rotation-due': 'due to be rotated',
 }
 
 /** @type {Readonly<Record<string, string>>} */

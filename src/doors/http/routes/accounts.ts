@@ -1,9 +1,14 @@
 import { formatAddress, ValetkeyError } from '#client'
 import type { Account, Desk } from '../../../model/words.ts'
-import { account, receipt } from '../../../wire/answers.ts'
+import { account, callerReceipt, pending, receipt } from '../../../wire/answers.ts'
 import { flowSession } from '../../../wire/flows.ts'
 import { print } from '../../../wire/print.ts'
-import { connectRequest, readConnect } from '../../../wire/requests.ts'
+import {
+  connectRequest,
+  readConnect,
+  revokeCallerRequest,
+  rotateEveryRequest,
+} from '../../../wire/requests.ts'
 import { type App, answers, body, createRoute, named, z } from './route.ts'
 
 const list = createRoute({
@@ -34,6 +39,14 @@ const reconnect = createRoute({
 })
 const rotate = createRoute({ ...again, path: '/api/accounts/{id}/rotate', operationId: 'rotateAccount' })
 
+const rotateEvery = createRoute({
+  method: 'post',
+  path: '/api/accounts/{id}/rotate-every',
+  operationId: 'rotateAccountEvery',
+  request: { params: named, body: body(rotateEveryRequest) },
+  responses: answers(account, 'The account, with the time when its secret is due to be rotated'),
+})
+
 const refresh = {
   method: 'post',
   request: { params: named },
@@ -45,6 +58,28 @@ const revoke = {
   request: { params: named },
   responses: answers(receipt, 'What died, and what could not'),
 } as const
+
+const revokeCaller = createRoute({
+  method: 'post',
+  path: '/api/revoke-caller',
+  operationId: 'revokeCaller',
+  request: { body: body(revokeCallerRequest) },
+  responses: answers(callerReceipt, 'What the caller lost, and what it may use until that dies by itself'),
+})
+
+const revokeAll = createRoute({
+  method: 'post',
+  path: '/api/revoke-all',
+  operationId: 'revokeAll',
+  responses: answers(z.array(receipt), 'All accounts are ended: what died, and what could not'),
+})
+
+const outbox = createRoute({
+  method: 'get',
+  path: '/api/outbox',
+  operationId: 'listOutbox',
+  responses: answers(z.array(pending), 'What providers have still to be told'),
+})
 
 export function accountRoutes(app: App): void {
   app.openapi(list, async (c) => c.json(print(await c.var.desk.accounts()), 200))
@@ -62,6 +97,18 @@ export function accountRoutes(app: App): void {
     const request = readConnect(c.req.valid('json'))
     return c.json(print(await c.var.desk.rotate(c.req.valid('param').id, request)), 200)
   })
+
+  app.openapi(rotateEvery, async (c) => {
+    const { days } = c.req.valid('json')
+    return c.json(print(await c.var.desk.rotateEvery(c.req.valid('param').id, days)), 200)
+  })
+
+  app.openapi(revokeCaller, async (c) => {
+    return c.json(print(await c.var.desk.revokeCaller(c.req.valid('json').caller)), 200)
+  })
+
+  app.openapi(revokeAll, async (c) => c.json(print(await c.var.desk.revokeAll()), 200))
+  app.openapi(outbox, async (c) => c.json(print(await c.var.desk.outbox()), 200))
 
   for (const prefix of ['/api', '']) {
     const path = `${prefix}/accounts/{id}` as const

@@ -1,3 +1,4 @@
+import { setImmediate as turnOver } from 'node:timers/promises'
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming'
 import type { Desk } from '../../../model/words.ts'
 import { event } from '../../../wire/answers.ts'
@@ -22,12 +23,29 @@ const events = createRoute({
 })
 
 export function eventRoutes(app: App): void {
-  app.openapi(events, (c) => {
+  app.openapi(events, async (c) => {
     const after = c.req.valid('header')['last-event-id']
     const signal = AbortSignal.any([c.req.raw.signal, c.env?.closing ?? new AbortController().signal])
     const query = after === undefined ? { signal } : { after, signal }
-    return streamSSE(c, (stream) => tell(stream, c.var.desk.events(query), signal))
+    const happenings = await begun(c.var.desk.events(query))
+    return streamSSE(c, (stream) => tell(stream, happenings, signal))
   })
+}
+
+/** Listens already, so that what is refused at once is refused as anything else, and not inside of a stream. */
+async function begun(happenings: ReturnType<Desk['events']>): Promise<ReturnType<Desk['events']>> {
+  const events = happenings[Symbol.asyncIterator]()
+  const first = events.next()
+  await Promise.race([first, turnOver()])
+  return {
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (let next = await first; !next.done; next = await events.next()) yield next.value
+      } finally {
+        await events.return?.()
+      }
+    },
+  }
 }
 
 async function tell(

@@ -1,4 +1,4 @@
-import { type Address, parseAddress, ValetkeyError } from '#client'
+import { formatAddress, parseAddress, ValetkeyError } from '#client'
 import { printForward, readForward } from '../gateway.ts'
 import type { App } from './route.ts'
 
@@ -7,7 +7,7 @@ const ROUTE = '/forward/:provider/:bucket/*'
 export function forwardRoutes(app: App): void {
   app.all(ROUTE, async (c) => {
     refusePages(c.req.header('sec-fetch-dest'))
-    const address = readAddress(c.req.param('provider'), c.req.param('bucket'))
+    const address = writtenAddress(c.req.param('provider'), c.req.param('bucket'))
     const answer = await c.var.desk.forward(readForward(c.req.raw, address))
     return printForward(answer, c.env?.abandon)
   })
@@ -30,8 +30,9 @@ function refusePages(destination: string | undefined): void {
   })
 }
 
-function readAddress(provider: string, bucket: string): Address {
-  const address = parseAddress(`${provider}/${bucket}`)
-  if (address === undefined) throw new ValetkeyError('not-connected', 'no account has such an address')
-  return address
+/** What is no address is for the broker to refuse, so that it is on record. */
+function writtenAddress(provider: string, bucket: string): string {
+  const written = `${provider}/${bucket}`
+  const address = parseAddress(written)
+  return address === undefined ? written : formatAddress(address)
 }

@@ -1,7 +1,14 @@
-import { lease, lent } from '../../../wire/answers.ts'
+import { endedLease, lease, lent, usage } from '../../../wire/answers.ts'
 import { print, printLent } from '../../../wire/print.ts'
-import { lendRequest, readLend } from '../../../wire/requests.ts'
-import { type App, answers, answersNothing, body, createRoute, named, z } from './route.ts'
+import {
+  leaseQuery,
+  lendRequest,
+  readLeaseQuery,
+  readLend,
+  readUsageQuery,
+  usageQuery,
+} from '../../../wire/requests.ts'
+import { type App, answers, body, createRoute, named, z } from './route.ts'
 
 const lend = createRoute({
   method: 'post',
@@ -23,7 +30,8 @@ const leases = createRoute({
   method: 'get',
   path: '/api/leases',
   operationId: 'listLeases',
-  responses: answers(z.array(lease), 'What is lent'),
+  request: { query: leaseQuery },
+  responses: answers(z.array(lease), 'What is lent; or was, and ended within the last day'),
 })
 
 const endLease = createRoute({
@@ -31,7 +39,15 @@ const endLease = createRoute({
   path: '/api/leases/{id}',
   operationId: 'endLease',
   request: { params: named },
-  responses: answersNothing('The lease is over'),
+  responses: answers(endedLease, 'What was cut off, and what lives on all the same'),
+})
+
+const listUsage = createRoute({
+  method: 'get',
+  path: '/api/usage',
+  operationId: 'listUsage',
+  request: { query: usageQuery },
+  responses: answers(z.array(usage), 'How often which account was used, by whom, on which day'),
 })
 
 export function lendingRoutes(app: App): void {
@@ -43,10 +59,15 @@ export function lendingRoutes(app: App): void {
     return c.json(printLent(await c.var.desk.reveal(readLend(c.req.valid('json')))), 200)
   })
 
-  app.openapi(leases, async (c) => c.json(print(await c.var.desk.leases()), 200))
+  app.openapi(leases, async (c) => {
+    return c.json(print(await c.var.desk.leases(readLeaseQuery(c.req.valid('query')))), 200)
+  })
 
   app.openapi(endLease, async (c) => {
-    await c.var.desk.endLease(c.req.valid('param').id)
-    return c.body(null, 204)
+    return c.json(print(await c.var.desk.endLease(c.req.valid('param').id)), 200)
+  })
+
+  app.openapi(listUsage, async (c) => {
+    return c.json(print(await c.var.desk.usage(readUsageQuery(c.req.valid('query')))), 200)
   })
 }

@@ -33,6 +33,12 @@ export type App = OpenAPIHono<Room>
 
 const REFUSAL = {
   description: 'Why it was not done, and what to do about it',
+  headers: z.object({
+    'Retry-After': z
+      .string()
+      .optional()
+      .openapi({ description: 'Seconds to wait first, where that is known' }),
+  }),
   content: { 'application/problem+json': { schema: problemDocument } },
 }
 

@@ -1,15 +1,19 @@
 import { Secret } from '../../../model/secret.ts'
+import { receipt } from '../../../wire/answers.ts'
 import { print } from '../../../wire/print.ts'
-import { exported, vaultStatus } from '../../../wire/records.ts'
+import { exported, imported, vaultStatus } from '../../../wire/records.ts'
 import {
   eraseOwnerRequest,
   exportRequest,
+  importRequest,
+  readImport,
   readRekey,
   readSecret,
   rekeyRequest,
+  revokeOwnerRequest,
   unlockRequest,
 } from '../../../wire/requests.ts'
-import { type App, answers, answersNothing, body, createRoute } from './route.ts'
+import { type App, answers, body, createRoute, z } from './route.ts'
 
 const standing = answers(vaultStatus, 'How the vault stands')
 
@@ -58,12 +62,38 @@ const exportVault = createRoute({
   responses: answers(exported, 'The accounts, sealed under the passphrase'),
 })
 
+const importVault = createRoute({
+  method: 'post',
+  path: '/api/vault/import',
+  operationId: 'importVault',
+  request: { body: body(importRequest) },
+  responses: answers(imported, 'What became of each account of the export, in its order'),
+})
+
+const revokeEverything = createRoute({
+  method: 'post',
+  path: '/api/vault/revoke-everything',
+  operationId: 'revokeEverything',
+  responses: answers(z.array(receipt), "Everybody's accounts are ended: what died, and what could not"),
+})
+
+const revokeOwner = createRoute({
+  method: 'post',
+  path: '/api/vault/revoke-owner',
+  operationId: 'revokeOwner',
+  request: { body: body(revokeOwnerRequest) },
+  responses: answers(z.array(receipt), "One owner's accounts are ended: what died, and what could not"),
+})
+
 const eraseOwner = createRoute({
   method: 'post',
   path: '/api/vault/erase-owner',
   operationId: 'eraseOwner',
   request: { body: body(eraseOwnerRequest) },
-  responses: answersNothing('All that was theirs is unreadable from now on'),
+  responses: answers(
+    z.array(receipt),
+    'All that was theirs is unreadable from now on; what died of it elsewhere, and what could not',
+  ),
 })
 
 export function vaultRoutes(app: App): void {
@@ -85,8 +115,19 @@ export function vaultRoutes(app: App): void {
     return c.json({ document: await c.var.keeper.export(passphrase) }, 200)
   })
 
+  app.openapi(importVault, async (c) => {
+    const { document, passphrase, ...options } = c.req.valid('json')
+    const lines = await c.var.keeper.import(document, new Secret(passphrase), readImport(options))
+    return c.json([...lines], 200)
+  })
+
+  app.openapi(revokeEverything, async (c) => c.json(print(await c.var.keeper.revokeEverything()), 200))
+
+  app.openapi(revokeOwner, async (c) => {
+    return c.json(print(await c.var.keeper.revokeEverything(c.req.valid('json').owner)), 200)
+  })
+
   app.openapi(eraseOwner, async (c) => {
-    await c.var.keeper.eraseOwner(c.req.valid('json').owner)
-    return c.body(null, 204)
+    return c.json(print(await c.var.keeper.eraseOwner(c.req.valid('json').owner)), 200)
   })
 }

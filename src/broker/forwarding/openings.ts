@@ -1,0 +1,157 @@
+import { type LeaseEnd, type LeaseVerb, ValetkeyError } from '#client'
+import type { CallerId } from '../../model/caller.ts'
+import type { AccountRow, LeaseRow, Rows } from '../../model/storage.ts'
+import type { Lease } from '../../model/words.ts'
+import { type Kit, notConnected } from '../kit.ts'
+import { isLive, viewLease } from '../leases.ts'
+import { countUse, dayOf } from '../usage.ts'
+import { FORWARD_LEASE_MS } from './streams.ts'
+import { together } from './together.ts'
+
+/** A lending that is to be put on record. */
+export interface Opening {
+  readonly account: AccountRow
+  readonly caller: CallerId
+  readonly verb: LeaseVerb
+  readonly purpose: string | null
+  readonly scopes: readonly string[]
+  /** When what is lent is dead; null for never. */
+  readonly dies: Date | null
+}
+
+export type Openings = (opening: Opening) => Promise<Lease>
+
+type Outcome = Lease | ValetkeyError
+
+/** Those of one moment are written in one go, so that many callers at once do not get in each other's way. */
+export function openingsOf(kit: () => Kit): Openings {
+  const write = together((all: readonly Opening[]) => writeWhatGoes(kit(), all))
+  return async (opening) => {
+    const outcome = await write(opening)
+    if (outcome instanceof ValetkeyError) throw outcome
+    return outcome
+  }
+}
+
+/** What cannot be written does harm to nobody else's: then each of them is written by itself. */
+async function writeWhatGoes(kit: Kit, all: readonly Opening[]): Promise<readonly Outcome[]> {
+  try {
+    return await writeAll(kit, all)
+  } catch (error) {
+    if (all.length === 1 || (error instanceof ValetkeyError && error.retryable)) throw error
+  }
+  const outcomes: Outcome[] = []
+  for (const one of all) outcomes.push(...(await writeAll(kit, [one]).catch(failed)))
+  return outcomes
+}
+
+function failed(error: unknown): readonly Outcome[] {
+  if (error instanceof ValetkeyError) return [error]
+  return [new ValetkeyError('internal-error', 'this lending could not be put on record', { cause: error })]
+}
+
+function writeAll(kit: Kit, all: readonly Opening[]): Promise<readonly Outcome[]> {
+  return kit.storage.transaction('soon', async (rows) => {
+    const outcomes = new Map<Opening, Outcome>()
+    for (const alike of Map.groupBy(all, likeness).values())
+      for (const [opening, outcome] of await writeAlike(kit, rows, alike)) outcomes.set(opening, outcome)
+    return all.map((opening) => outcomes.get(opening) ?? notConnected(opening.account.provider))
+  })
+}
+
+/** What may share a lease. */
+function likeness({ account: { owner, id }, caller, verb, purpose, scopes }: Opening): string {
+  return JSON.stringify([owner, id, caller, verb, purpose, written(scopes)])
+}
+
+/** What was revoked since the gate was passed is lent to nobody any more. */
+async function writeAlike(
+  kit: Kit,
+  rows: Rows,
+  alike: readonly Opening[],
+): Promise<readonly (readonly [Opening, Outcome])[]> {
+  const [opening] = alike
+  if (opening === undefined) return []
+  const { owner, id } = opening.account
+  const account = await rows.get('accounts', { owner, id })
+  const now = kit.now().getTime()
+  if (account === undefined || account.status === 'revoked' || !(await mayStill(rows, opening, now)))
+    return alike.map((one) => [one, notConnected(one.account.provider)])
+  const before = await leaseFor(kit, rows, opening, now)
+  const count = before.count + alike.length
+  const until = latest([before, ...alike.map((one) => ({ until: endOf(one, now) }))])
+  const { caller, verb } = opening
+  await rows.update('leases', { owner, id: before.id }, { lastAt: now, until, count })
+  await rows.update('accounts', { owner, id }, { lastUsedAt: now })
+  await countUse(rows, { owner, accountId: id, caller, day: dayOf(now) }, verb, alike.length)
+  return alike.map((one, at) => {
+    const lease = { ...before, lastAt: now, until, count: before.count + at + 1 }
+    return [one, viewLease(lease, account)]
+  })
+}
+
+/** By his binding, where he needs one. What it says was judged at the gate. */
+async function mayStill(rows: Rows, { account, caller, verb }: Opening, now: number): Promise<boolean> {
+  const { owner, id: accountId } = account
+  if (caller === owner && verb !== 'reveal') return true
+  const binding = await rows.get('bindings', { owner, accountId, caller })
+  return binding !== undefined && isLive(binding, now)
+}
+
+/** The live one that is shared, or a new one. */
+async function leaseFor(kit: Kit, rows: Rows, opening: Opening, now: number): Promise<LeaseRow> {
+  const { account, caller, verb, purpose, scopes } = opening
+  const { owner, id: accountId } = account
+  const asked = { owner, accountId, caller, verb, purpose, scopes: written(scopes), endedAt: null }
+  const live = (await rows.list('leases', asked)).find((one) => isLive(one, now))
+  if (live !== undefined) return live
+  const until = endOf(opening, now)
+  const fresh = {
+    id: `lease-${kit.newId()}`,
+    openedAt: now,
+    lastAt: now,
+    until,
+    endsBy: by(verb, until),
+    count: 0,
+  }
+  await rows.insert('leases', [{ ...asked, ...fresh }])
+  return { ...asked, ...fresh }
+}
+
+/** The same scopes are the same in any order. */
+function written(scopes: readonly string[]): string | null {
+  return scopes.length === 0 ? null : [...new Set(scopes)].toSorted().join(' ')
+}
+
+function endOf({ verb, dies }: Opening, now: number): number | null {
+  return verb === 'forward' ? now + FORWARD_LEASE_MS : (dies?.getTime() ?? null)
+}
+
+/** What was handed out first may live longer than what was handed out last. */
+function latest(all: readonly Pick<LeaseRow, 'until'>[]): number | null {
+  const ends = all.map(({ until }) => until ?? Number.POSITIVE_INFINITY)
+  const last = Math.max(...ends)
+  return last === Number.POSITIVE_INFINITY ? null : last
+}
+
+function by(verb: LeaseVerb, until: number | null): LeaseEnd {
+  if (verb === 'forward') return 'forward'
+  return until === null ? 'revocation' : 'expiry'
+}
+
+/** What came to nothing before it was sent was no use. */
+export async function takeBack(
+  kit: Kit,
+  { id, accountId, lastUsedAt }: Lease,
+  opening: Opening,
+): Promise<void> {
+  const { account, caller, verb } = opening
+  const { owner } = account
+  await kit.storage.transaction('soon', async (rows) => {
+    const lease = await rows.get('leases', { owner, id })
+    if (lease === undefined) return
+    if (lease.count > 1) await rows.update('leases', { owner, id }, { count: lease.count - 1 })
+    else await rows.remove('leases', { owner, id })
+    await countUse(rows, { owner, accountId, caller, day: dayOf(lastUsedAt.getTime()) }, verb, -1)
+  })
+}
