@@ -56,7 +56,7 @@ export async function tests(folder) {
 }
 
 /**
- * @typedef {{ fullName: string, status: string, meta: { skipped?: string } }} Test
+ * @typedef {{ fullName: string, status: string, meta: { skipped?: string, again?: boolean } }} Test
  * @typedef {{ name: string, status: string, assertionResults: readonly Test[] }} File
  * @param {{ testResults: readonly File[] }} report
  * @param {boolean} ok
@@ -83,6 +83,7 @@ function count({ testResults: files }, ok) {
     failed: faults.length,
     says: `${passed} passed, ${faults.length} failed, ${skipped.length} skipped`,
     output: faults.map((fault) => `failed: ${fault}`).join('\n'),
+    again: tests.filter(({ meta }) => meta.again).map((test) => test.name),
     skipped: skipped.map((test) => `${test.name}: ${reasonOf(test) ?? 'no reason given'}`),
   }
 }

@@ -10,7 +10,7 @@ import { run } from './run.mjs'
  * What a step found. `says` is for its line; `output` is shown when something failed.
  *
  * @typedef {{ passed: number, failed: number, says?: string, output?: string, skipped?: readonly string[],
- *   figures?: readonly string[] }} Outcome
+ *   again?: readonly string[], figures?: readonly string[] }} Outcome
  * @typedef {{ name: string, check: (folder: string) => Promise<Outcome> }} Step
  */
 
@@ -79,6 +79,8 @@ function close(lines, outcomes) {
   console.log(['', ...lines].join('\n'))
   for (const skipped of outcomes.flatMap((outcome) => outcome.skipped ?? []))
     console.log(`skipped  ${skipped}`)
+  for (const name of outcomes.flatMap((outcome) => outcome.again ?? []))
+    console.log(`passed at its second try  ${name}`)
   for (const figure of outcomes.flatMap((outcome) => outcome.figures ?? [])) console.log(figure)
   const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, 0)
   console.log(`${outcomes.reduce((sum, outcome) => sum + outcome.passed, 0)} passed, ${failed} failed`)
