@@ -3,7 +3,8 @@ import type { Credential } from '../src/model/credential.ts'
 import type { Flow, FlowContext } from '../src/model/flow.ts'
 import { Secret } from '../src/model/secret.ts'
 import { canary } from '../src/testing/canary.ts'
-import { tokenFlow } from './practice.ts'
+import { openTestHouse, type TestHouse } from './house.ts'
+import { PRACTICE, tokenFlow } from './practice.ts'
 
 /** A provider that renews, each time with another refresh token, and takes none twice. A test changes it. */
 export interface Upstream {
@@ -63,4 +64,12 @@ export function renewingFlow(): { readonly flow: Flow; readonly upstream: Upstre
       },
     },
   }
+}
+
+/** A house in which such a provider is connected. */
+export async function renewingHouse(): Promise<{ readonly house: TestHouse; readonly upstream: Upstream }> {
+  const { flow, upstream } = renewingFlow()
+  const house = await openTestHouse({ flows: [flow], providers: [PRACTICE] })
+  await house.owner.connect({ provider: 'practice' })
+  return { house, upstream }
 }

@@ -1,19 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openTestHouse, refusal, type TestHouse } from '../../test/house.ts'
+import { refusal, type TestHouse } from '../../test/house.ts'
 import { PRACTICE } from '../../test/practice.ts'
-import { renewingFlow, type Upstream } from '../../test/renewing.ts'
-import { apiKeyFlow } from '../flows/api-key.ts'
+import { renewingHouse, type Upstream } from '../../test/renewing.ts'
 
 let house: TestHouse
 let upstream: Upstream
 
 beforeEach(async () => {
-  const made = renewingFlow()
-  upstream = made.upstream
-  house = await openTestHouse({ flows: [apiKeyFlow, made.flow], providers: [PRACTICE] })
-  await house.owner.connect({ provider: 'practice' })
+  ;({ house, upstream } = await renewingHouse())
 })
 afterEach(() => house.close())
 

@@ -1,18 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ValetkeyError } from '#client'
-import { openTestHouse, refusal, type TestHouse } from '../../../test/house.ts'
-import { PRACTICE } from '../../../test/practice.ts'
-import { renewingFlow, type Upstream } from '../../../test/renewing.ts'
+import { refusal, type TestHouse } from '../../../test/house.ts'
+import { renewingHouse, type Upstream } from '../../../test/renewing.ts'
 
 let house: TestHouse
 let upstream: Upstream
 
 beforeEach(async () => {
-  const made = renewingFlow()
-  upstream = made.upstream
-  house = await openTestHouse({ flows: [made.flow], providers: [PRACTICE] })
-  await house.owner.connect({ provider: 'practice' })
+  ;({ house, upstream } = await renewingHouse())
   house.clock.pass({ hours: 1 })
 })
 afterEach(() => house.close())
