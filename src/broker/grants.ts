@@ -5,9 +5,7 @@ import type { AccountRow, Rows } from '../model/storage.ts'
 import type { Place } from '../model/vault.ts'
 import { type Kit, notConnected, unlessTampered } from './kit.ts'
 import { type Provenance, provenanceOf, refuseMoved, wholeProvenance } from './provenance.ts'
-
-/** So far the clocks of two brokers may be apart. */
-const CLOCKS_DIFFER_MS = 60_000
+import { isAhead } from './schedule/clock-watch.ts'
 
 /** The sealed half of an account: what was issued, and what is known of it. */
 export interface Grant {
@@ -144,7 +142,7 @@ function inUse(
 ) {
   const now = kit.now().getTime()
   const [begin, end] = [Date.parse(issuedAt), Date.parse(expiresAt ?? issuedAt)]
-  const isStrange = begin - now > CLOCKS_DIFFER_MS && kit.flows.get(account.flow)?.refresh !== undefined
+  const isStrange = isAhead(kit, new Date(begin)) && kit.flows.get(account.flow)?.refresh !== undefined
   const leftMs = isStrange ? 0 : Math.min(end - now, end - begin)
   const kept =
     kit.accessTokens.find(account) ?? (sealed && kit.accessTokens.keep(account, { worn: sealed, leftMs }))

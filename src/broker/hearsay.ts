@@ -1,8 +1,7 @@
 import type { EventName } from '#client'
 import type { AccountRow, Changed } from '../model/storage.ts'
-import { showAccount } from './accounts.ts'
-import { callersBoundTo } from './bindings.ts'
 import type { Kit } from './kit.ts'
+import { tell } from './telling.ts'
 
 /**
  * What other brokers did to an account is told here as well, where it changed the account's status, and what
@@ -42,8 +41,7 @@ async function passOn(
   const account = await kit.storage.get('accounts', { owner, id })
   if (account?.status !== is) return
   const name = is === was ? newsOf(account, kit.now().getTime(), heard) : is
-  const shown = name && (await showAccount(kit, owner, id))
-  if (name && shown) kit.happenings.tell(owner, name, shown, await callersBoundTo(kit, account))
+  if (name) await tell(kit, name, account)
 }
 
 /** What is announced changes no status; it says when it was, and each is heard of once. */

@@ -128,7 +128,6 @@ async function eraseOwner(kit: Kit, { keeper }: House, owner: OwnerId): Promise<
   const { storage, happenings } = kit
   const receipts = await endAllOf(kit, owner, ERASING_PATIENCE_MS)
   await keeper.eraseOwner(owner)
-  kit.accessTokens.forgetAll()
   kit.streams.cut({ owner }, isOver('the account was erased'))
   happenings.forget(owner)
   await storage.transaction('synced', async (rows) => {

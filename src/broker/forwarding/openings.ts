@@ -72,22 +72,27 @@ async function writeAlike(
 ): Promise<readonly (readonly [Opening, Outcome])[]> {
   const [opening] = alike
   if (opening === undefined) return []
-  const { owner, id } = opening.account
-  const account = await rows.get('accounts', { owner, id })
+  const { account } = opening
+  const { owner, id } = account
   const now = kit.now().getTime()
-  if (account === undefined || account.status === 'revoked' || !(await mayStill(rows, opening, now)))
+  if (!(await mayStill(rows, opening, now)) || !(await isUsed(rows, account, now)))
     return alike.map((one) => [one, notConnected(one.account.provider)])
   const before = await leaseFor(kit, rows, opening, now)
   const count = before.count + alike.length
   const until = latest([before, ...alike.map((one) => ({ until: endOf(one, now) }))])
   const { caller, verb } = opening
   await rows.update('leases', { owner, id: before.id }, { lastAt: now, until, count })
-  await rows.update('accounts', { owner, id }, { lastUsedAt: now })
   await countUse(rows, { owner, accountId: id, caller, day: dayOf(now) }, verb, alike.length)
   return alike.map((one, at) => {
     const lease = { ...before, lastAt: now, until, count: before.count + at + 1 }
     return [one, viewLease(lease, account)]
   })
+}
+
+/** Marks the account as used, unless it was revoked. */
+async function isUsed(rows: Rows, { owner, id }: AccountRow, now: number): Promise<boolean> {
+  const living = { owner, id, status: { oneOf: ['connected', 'failing', 'needs-reauth'] } } as const
+  return (await rows.update('accounts', living, { lastUsedAt: now })) > 0
 }
 
 /** By his binding, where he needs one. What it says was judged at the gate. */

@@ -5,6 +5,7 @@ import type { RevokedPiece } from '../../model/flow.ts'
 import { EVERY_OWNER, type OutboxRow } from '../../model/storage.ts'
 import type { Pending } from '../../model/words.ts'
 import type { Kit } from '../kit.ts'
+import { upTo } from '../patience.ts'
 import { serverOf } from '../schedule/breaker.ts'
 import { LANES } from './lanes.ts'
 import { strike, takeOwed } from './owed.ts'
@@ -57,10 +58,7 @@ export async function tellNow(
       if (isHeard && said !== undefined) told.set(entry.id, said)
     }
   }
-  const { promise: patienceOver, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, patience)
-  await Promise.race([Promise.all(lines.map((line) => atOnce(line.length, () => work(line)))), patienceOver])
-  clearTimeout(timer)
+  await upTo(patience, Promise.all(lines.map((line) => atOnce(line.length, () => work(line)))))
   isHeard = false
   await letGo(kit, lines.flat())
   return told

@@ -4,6 +4,7 @@ import type { AccountRow, Held } from '../../model/storage.ts'
 import { addressOf } from '../accounts.ts'
 import { takeWhole, type Whole } from '../grants.ts'
 import type { Kit } from '../kit.ts'
+import { upTo } from '../patience.ts'
 import { livingOf } from './ending.ts'
 import { ANSWERED_WITHIN_MS, lives } from './renewing.ts'
 import { WRITTEN_WITHIN_MS } from './replacing.ts'
@@ -34,11 +35,8 @@ export function once(kit: Kit, whole: Whole, renewing: Renewing): Promise<Whole>
  * Whoever ends waits for the answers that are under way: one that nobody writes down is lost. A provider
  * that says nothing is not waited for without end.
  */
-export async function renewalsOver({ refreshing }: Kit, milliseconds: number): Promise<void> {
-  const { promise: patienceOver, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, milliseconds)
-  await Promise.race([Promise.allSettled(refreshing.values()), patienceOver])
-  clearTimeout(timer)
+export function renewalsOver({ refreshing }: Kit, milliseconds: number): Promise<void> {
+  return upTo(milliseconds, Promise.allSettled(refreshing.values()))
 }
 
 /** Of several brokers one takes the account in hand; the others wait for what it writes. */
@@ -71,9 +69,7 @@ async function stirred({ awaited }: Kit, id: string, milliseconds: number): Prom
   const { promise, resolve } = Promise.withResolvers<void>()
   const all = awaited.get(id) ?? new Set()
   awaited.set(id, all.add(resolve))
-  const timer = setTimeout(resolve, milliseconds)
-  await promise
-  clearTimeout(timer)
+  await upTo(milliseconds, promise)
   all.delete(resolve)
   if (all.size === 0) awaited.delete(id)
 }

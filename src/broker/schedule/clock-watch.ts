@@ -8,8 +8,13 @@ const DAY_MS = 24 * HOUR_MS
 const LONGEST_WAIT_MS = DAY_MS + HOUR_MS
 /** By itself nothing is put off for longer; what is due later has a date of its own in its row. */
 const LONGEST_SLEEP_MS = 31 * DAY_MS
-/** So much a clock may be wrong without anything coming of it. */
-export const ALLOWED_MS = MINUTE_MS
+/** So much a clock may be wrong without anything coming of it, and the clocks of two brokers may be apart. */
+const ALLOWED_MS = MINUTE_MS
+
+/** What was issued by a clock that was ahead names times that are of no use. */
+export function isAhead({ now }: Pick<Kit, 'now'>, issuedAt: Date): boolean {
+  return issuedAt.getTime() > now().getTime() + ALLOWED_MS
+}
 
 /**
  * Sees to it that nothing sleeps on by a clock that was ahead: looked for at the start, and whenever the

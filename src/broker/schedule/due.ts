@@ -3,7 +3,7 @@ import type { AccountRow } from '../../model/storage.ts'
 import { type Grant, isRenewable } from '../grants.ts'
 import type { Kit } from '../kit.ts'
 import { diesAtOf, nextDateOf } from './calendar.ts'
-import { ALLOWED_MS } from './clock-watch.ts'
+import { isAhead } from './clock-watch.ts'
 import { rotationDueAt } from './rotation-times.ts'
 
 const DAY_MS = 24 * 60 * 60_000
@@ -45,7 +45,7 @@ export function timesOf(kit: Kit, before: AccountRow, grant: Grant): Times {
 export function renewalAt(kit: Kit, account: AccountRow, grant: Grant): number | null {
   const { credential, issuedAt } = grant
   if (credential.expiresAt === null || !isRenewable(kit, account, credential)) return null
-  if (isAhead(kit, grant)) return kit.now().getTime()
+  if (isAhead(kit, issuedAt)) return kit.now().getTime()
   const spread = Math.min(lifeOf(credential.expiresAt, issuedAt) * SPREAD_OF_LIFE, LONGEST_SPREAD_MS)
   return Math.floor(credential.expiresAt.getTime() - usualMargin(grant) - spread * shareOf(account))
 }
@@ -55,14 +55,9 @@ export function keptAliveAt(kit: Kit, account: AccountRow, grant: Grant): number
   const { credential, issuedAt } = grant
   const { idleEndsAt } = credential
   if (!idleEndsAt || !isRenewable(kit, account, credential)) return null
-  if (isAhead(kit, grant)) return kit.now().getTime()
+  if (isAhead(kit, issuedAt)) return kit.now().getTime()
   const life = lifeOf(idleEndsAt, issuedAt) * (1 - SPREAD_OF_LIFE * shareOf(account))
   return Math.floor(issuedAt.getTime() + Math.min(life * KEPT_ALIVE_AT, LONGEST_SLEEP_MS))
-}
-
-/** What was issued by a clock that was ahead names times that are of no use; it is had anew at once. */
-function isAhead({ now }: Kit, { issuedAt }: Grant): boolean {
-  return issuedAt.getTime() > now().getTime() + ALLOWED_MS
 }
 
 /** Whether somebody is expected to come for it. */

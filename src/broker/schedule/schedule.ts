@@ -1,6 +1,6 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Claim, DueTable, Tables } from '../../model/storage.ts'
 import type { Kit } from '../kit.ts'
+import { upTo } from '../patience.ts'
 import { clockWatch } from './clock-watch.ts'
 
 /** Rings once after a time. What it gives back takes that back. */
@@ -154,10 +154,7 @@ export function openSchedule(kit: () => Kit, timer: Timer, chores: () => readonl
     async close() {
       closed = true
       stop()
-      const soon = new AbortController()
-      const tooLong = pause(CLOSED_WITHIN_MS, undefined, { signal: soon.signal }).catch(() => undefined)
-      await Promise.race([last.then(settled), tooLong])
-      soon.abort()
+      await upTo(CLOSED_WITHIN_MS, last.then(settled))
     },
   }
 }
