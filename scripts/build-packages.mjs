@@ -40,7 +40,7 @@ export async function buildValetkey() {
 /** Everything into flat files, so that what lies beside a module in the source lies beside it here. */
 async function bundle() {
   const build = await rolldown({
-    input: { bin: 'src/bin.ts', ...ENTRANCES },
+    input: { bin: 'src/bin.ts', 'demo-program': 'src/demo/program.ts', ...ENTRANCES },
     cwd: root,
     platform: 'node',
     external: LEFT_OUTSIDE,

@@ -18,10 +18,12 @@ export const MEANT = {
   argv: { plantedargv: 'a leak that the test of this watch plants' },
   environment: {
     plantedenvironment: 'a leak that the test of this watch plants',
+    plantedargv: 'what a shell was told by a test that looks whether it is told on',
     passphrase: 'VALETKEY_PASSPHRASE is one of the ways to tell a passphrase',
     otherpassphrase: 'a wrong passphrase, told in the same way',
     postgres: 'DATABASE_URL holds the password of the database',
     postgreslogin: 'the same, of a login that is nobody but a broker',
+    revealed: 'a secret that valetkey run --reveal was told to hand to a program',
     mk: 'VALETKEY_KEY is the master key where the key source is the environment',
   },
 }

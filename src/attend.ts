@@ -100,7 +100,10 @@ function untilTold(): AbortSignal {
   return told.signal
 }
 
-/** Whoever owes something to a provider stays until that is told. Where nobody can say, another one takes it up. */
+/**
+ * Whoever owes something to a provider stays until that is told, and as long as a caller has a socket of its
+ * own here. Where nobody can say, another one takes it up.
+ */
 async function untilLeaving(
   { idleMs, house }: Serving,
   told: AbortSignal,
@@ -109,6 +112,7 @@ async function untilLeaving(
   while (!told.aborted) {
     await pause(IDLE_CHECK_MS, undefined, { signal: told }).catch(() => {})
     if (afterMinutes === undefined || idleMs() <= afterMinutes * 60_000) continue
+    if (house.broker.hasSockets()) continue
     if (!(await house.broker.owes().catch(() => false))) return
   }
 }

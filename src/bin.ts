@@ -22,16 +22,33 @@ const code = await runCli({
   reach,
   // The house itself is loaded by whoever holds it, and by nobody else.
   serve: async (options) => (await import('./attend.ts')).attend(where, options),
+  bridge: async (address, options) => {
+    const { bridge } = await import('./doors/mcp/bridge/bridge.ts')
+    const { fetchAs } = await reach(options)
+    const over = new AbortController()
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => over.abort())
+    await bridge({ address, fetch: fetchAs(address), input: stdin, output: stdout, signal: over.signal })
+  },
+  serveTools: async (options) => {
+    const { serveMcpStdio } = await import('./doors/mcp/server-stdio.ts')
+    await serveMcpStdio({ reach, ...options, stdin, stdout, version: VERSION })
+  },
+  demo: async (options) => (await import('./show.ts')).showDemo(options),
   openLink: async () => (await reach()).newLink(),
   openInBrowser: (link) => openBrowser(link, { env, platform, folder: wherePaths(where).run }),
   version: VERSION,
+  leaveBy: (signal) => void process.kill(process.pid, signal),
 })
 // All that was said is written. A request that nobody waits for any more keeps nobody here.
 process.exit(code)
 
 /** The broker that runs, or one that is started for this and leaves when nobody needs it any more. */
-async function reach({ as }: ReachOptions = {}) {
+async function reach({ as, socket }: ReachOptions = {}) {
   const { deskOver, enduring } = await import('./reach.ts')
+  if (socket !== undefined) {
+    const { socketFetch } = await import('./doors/socket/fetch.ts')
+    return deskOver(socketFetch(socket))
+  }
   const { runningOrStarted } = await import('./start.ts')
   return deskOver(
     enduring(() => runningOrStarted(where, program)),

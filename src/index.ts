@@ -1,9 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Desk, EventName, KeeperDesk, ValetkeyEvent } from '#client'
+import type { AccountEvent, AskEvent, Desk, EventName, KeeperDesk, ValetkeyEvent } from '#client'
 import { deskOver, enduring, holdOrJoin, type Way } from './reach.ts'
+import type { SocketDoor, SocketDoorOptions } from './socket-door.ts'
 
 export type * from '#client'
 export { ValetkeyError } from '#client'
+export { type McpAuth, type McpAuthOptions, type McpBearer, mcpAuth, mcpBearer } from './doors/mcp/client.ts'
+export type { DeviceCodeResponse, OAuthFlowInterface, OAuthToken } from './flows/factory-shapes.ts'
+export type { SocketDoor, SocketDoorOptions } from './socket-door.ts'
 
 export interface OpenOptions {
   /** An app of this name keeps a vault of its own, and is named on pages and prompts. */
@@ -21,13 +25,16 @@ export interface OpenOptions {
 
 const LISTEN_AGAIN_MS = 1000
 
+/** What is told under a name. */
+export type Told<N extends ValetkeyEvent['name']> = N extends EventName ? AccountEvent : AskEvent
+
 /** The verbs, and what a library adds to them. */
 export interface Valetkey extends Desk {
   readonly keeper: KeeperDesk
   /** A `fetch` whose requests are forwarded with this account. Nothing of the credential comes here. */
   fetch(address: string): typeof fetch
-  /** Calls back on every change of an account's state; what it returns stops that. */
-  on(name: EventName, listener: (event: ValetkeyEvent) => void): () => void
+  /** Calls back on every such change of an account or an ask; what it returns stops that. */
+  on<N extends ValetkeyEvent['name']>(name: N, listener: (event: Told<N>) => void): () => void
   close(): Promise<void>
 }
 
@@ -64,11 +71,20 @@ export async function openValetkey({ app, home, as, log }: OpenOptions = {}): Pr
   }
 }
 
+/**
+ * A socket for sandboxed programs, with sign-ins that this program brings along, over a vault that this process
+ * holds for as long as the door is open.
+ */
+export async function socketDoor(options: SocketDoorOptions = {}): Promise<SocketDoor> {
+  const { openSocketDoor } = await import('./socket-door.ts')
+  return openSocketDoor(options)
+}
+
 /** A broker that went away is no reason to stop listening: the next one is found in its place. */
-async function tell(
+async function tell<N extends ValetkeyEvent['name']>(
   desk: Desk,
-  name: EventName,
-  listener: (event: ValetkeyEvent) => void,
+  name: N,
+  listener: (event: Told<N>) => void,
   signal: AbortSignal,
 ): Promise<void> {
   // From this moment on, whichever broker is asked and however long the way to it takes.
@@ -77,7 +93,7 @@ async function tell(
     try {
       for await (const event of desk.events({ after, signal })) {
         after = event.id
-        if (event.name === name) listener(event)
+        if (event.name === name) listener(event as Told<N>)
       }
     } catch {
       // Told again from the last event on, once somebody answers.

@@ -1,17 +1,22 @@
 import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
 import { type KeySourceKind, ValetkeyError } from '#client'
 import { openBroker, type RunningBroker } from './broker/broker.ts'
 import type { Timer } from './broker/schedule/schedule.ts'
 import type { PageCallbacks } from './doors/http/page-callbacks.ts'
 import { apiKeyFlow } from './flows/api-key.ts'
 import { authorizationCodeFlow } from './flows/authorization-code.ts'
+import { clientCredentialsFlow } from './flows/client-credentials.ts'
 import { loopbackCallbacks } from './machine/callback.ts'
 import { type Config, readConfig } from './machine/config.ts'
-import { fileAnchor, readFolder } from './machine/files.ts'
+import { fileAnchor, keepFile, readFolder } from './machine/files.ts'
 import { privateFolder } from './machine/folders.ts'
 import type { Paths } from './machine/paths.ts'
+import { markOf } from './machine/running.ts'
+import { whoIs } from './machine/who.ts'
 import type { Callbacks } from './model/callbacks.ts'
 import type { Flow } from './model/flow.ts'
+import type { Catalogue, ProviderFile } from './model/provider.ts'
 import { Secret } from './model/secret.ts'
 import type { Storage } from './model/storage.ts'
 import { type NetworkOptions, openNetwork } from './network/network.ts'
@@ -28,6 +33,7 @@ import { type Where, wherePaths } from './where.ts'
 
 export interface House {
   readonly broker: RunningBroker
+  readonly catalogue: Catalogue
   /** Where the vault lies, for people. */
   readonly place: string
   readonly paths: Paths
@@ -41,12 +47,14 @@ export interface Handed {
   /** A provider to practise on, where one runs beside the house. */
   readonly practice?: Practice | undefined
   readonly flows: readonly Flow[]
+  /** What becomes of the providers that come with Valetkey, before the owner's own are added. */
+  readonly providers?: ((builtIn: readonly ProviderFile[]) => readonly ProviderFile[]) | undefined
   /** The page as the place that browsers come back to, where the operator wants it so. */
   readonly page?: PageCallbacks | undefined
   /** A storage that is open already; it is closed with the house. */
   readonly storage?: Storage | undefined
-  /** How long a provider may take, where that is not as long as usual. */
-  readonly limits?: Pick<NetworkOptions, 'connectSeconds' | 'answerSeconds'> | undefined
+  /** How long a provider may take and how it is found, where that is not as usual. */
+  readonly limits?: Pick<NetworkOptions, 'connectSeconds' | 'answerSeconds' | 'lookup' | 'ca'> | undefined
   /** Takes a line for the operator now and then: where the record stands, and that the disk gives trouble. */
   readonly log?: ((line: string) => void) | undefined
   readonly now: () => Date
@@ -58,7 +66,7 @@ export interface Handed {
 }
 
 const USUAL: Handed = {
-  flows: [apiKeyFlow, authorizationCodeFlow()],
+  flows: [apiKeyFlow, authorizationCodeFlow(), clientCredentialsFlow()],
   now: () => new Date(),
   monotonic: () => performance.now(),
   newId: () => randomUUID(),
@@ -69,14 +77,16 @@ const USUAL: Handed = {
  * room is handed what it needs. Throws `held` when another process already holds the vault.
  */
 export async function openHouse(where: Where, handed: Partial<Handed> = {}): Promise<House> {
-  const { flows, practice, page, limits, storage: open, log, ...clock } = { ...USUAL, ...handed }
+  const { flows, providers, practice, page, limits, storage: open, log, ...clock } = { ...USUAL, ...handed }
   const paths = wherePaths(where)
   for (const folder of [paths.config, paths.state, paths.run]) await privateFolder(folder)
   const config = await readConfig(paths.configFile)
+  const withHanded = providers ?? ((builtIn) => builtIn)
   const catalogue = openCatalogue({
-    builtIn: [...readBuiltIn(), ...(practice ? [practice.file] : [])],
+    builtIn: withHanded([...readBuiltIn(), ...(practice ? [practice.file] : [])]),
     own: await readFolder(paths.providersFolder, '.json'),
     origins: config.origins ?? {},
+    write: (file, text) => keepFile(resolve(paths.providersFolder, file), text),
   })
   const storage = open ?? (await openStorage(where.env, paths))
   const place = storage.place ?? paths.state
@@ -100,6 +110,7 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
         ...readShipped(),
         ...(practice && { [practice.file.id]: { ...practice.client, clientSecret: undefined } }),
       },
+      clientDocument: config.clientDocument,
       network: openNetwork({
         ...limits,
         // What the operator pins stands in the place of what a provider file does.
@@ -111,13 +122,15 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
         ],
       }),
       anchor: fileAnchor(paths.anchorFile),
+      who: whoIs,
+      markOf,
       home: place,
       socket: paths.socket,
       version: VERSION,
       log,
       ...clock,
     })
-    return { broker, place, paths, config, keySource: keeper.source }
+    return { broker, catalogue, place, paths, config, keySource: keeper.source }
   } catch (error) {
     await storage.close()
     throw error

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type RemoteDesk, remoteDesk, ValetkeyError } from '#client'
 import { socketFetch } from './doors/socket/fetch.ts'
@@ -20,10 +21,31 @@ const PATIENCE_MS = 10_000
 
 /** The broker whose socket answers, if one does. */
 export async function running(where: Where): Promise<Way | undefined> {
-  const fetch = socketFetch(wherePaths(where).socket)
+  const socket = named(where)?.path
+  const fetch = socket === undefined ? socketFetch(wherePaths(where).socket) : socketFetch(socket, 'anybody')
   const answer = await fetch(`${BASE}/healthz`).catch(() => undefined)
   await answer?.body?.cancel()
   return answer?.ok ? { fetch } : undefined
+}
+
+/**
+ * A socket that is named may be that of a sandbox, whose programs shall never become or start a broker of the
+ * owner's: they are told that it is over.
+ */
+export function refuseNamed(where: Where): void {
+  const socket = named(where)
+  if (socket === undefined) return
+  throw new ValetkeyError('broker-gone', `nobody answers at the socket that ${socket.variable} names`, {
+    hint: `what a program was given ends with it; without ${socket.variable} your own valetkey is found`,
+  })
+}
+
+const NAMING = ['VALETKEY_SOCKET', 'LLXPRT_CREDENTIAL_SOCKET']
+
+function named({ env }: Where): { readonly variable: string; readonly path: string } | undefined {
+  const variable = NAMING.find((name) => env[name])
+  if (variable === undefined) return undefined
+  return { variable, path: resolve(env[variable] ?? '') }
 }
 
 /** The running broker, or this process as the broker: whichever comes first. */
@@ -31,6 +53,7 @@ export async function holdOrJoin(where: Where, log?: (line: string) => void): Pr
   for (const end = Date.now() + PATIENCE_MS; ; await pause(50)) {
     const there = await running(where)
     if (there !== undefined) return there
+    refuseNamed(where)
     try {
       const { serve } = await import('./serve.ts')
       return own(await serve(where, { log }))
@@ -40,7 +63,7 @@ export async function holdOrJoin(where: Where, log?: (line: string) => void): Pr
   }
 }
 
-function own(serving: Serving): Way {
+export function own(serving: Serving): Way {
   // It is this very process, and so the kernel's word for it.
   const uid = process.getuid?.()
   const proof = { door: 'library', pid: process.pid, ...(uid !== undefined && { uid }) }

@@ -7,7 +7,7 @@ import { isErrorCode, ValetkeyError } from '#client'
 import { claim } from './machine/claim.ts'
 import { diskTrouble } from './machine/disk-trouble.ts'
 import { privateFolder } from './machine/folders.ts'
-import { running, type Way } from './reach.ts'
+import { refuseNamed, running, type Way } from './reach.ts'
 import { type Where, wherePaths } from './where.ts'
 
 const START_MS = 15_000
@@ -21,6 +21,7 @@ export async function runningOrStarted(where: Where, program: string): Promise<W
   for (const end = Date.now() + START_MS; Date.now() < end; await pause(AGAIN_MS)) {
     const way = await running(where)
     if (way !== undefined) return way
+    refuseNamed(where)
     await privateFolder(run)
     const done = await claim(join(run, 'starting'))
     if (done === undefined) continue

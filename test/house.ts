@@ -46,6 +46,8 @@ export interface TestHouse {
 export interface HouseOptions {
   /** The stand-ins, by provider. */
   readonly origins?: Readonly<Record<string, string>>
+  /** What else stands in its configuration. */
+  readonly config?: object
   readonly flows?: Handed['flows']
   readonly limits?: Handed['limits']
   /** What the clock shows at first; a provider with a clock of its own needs them to agree. */
@@ -89,7 +91,7 @@ function callerOf(id: CallerId): Caller {
 
 export async function openTestHouse(options: HouseOptions = {}): Promise<TestHouse> {
   const { origins = {}, flows, limits, practice, storage, providers = [] } = options
-  const home = await makeHome(origins, providers)
+  const home = await makeHome({ origins, ...options.config }, providers)
   const clock = clockAt(options.start ?? '2027-03-01T12:00:00Z')
   const { now, monotonic } = clock
   const { timer = neverRings } = options
@@ -140,13 +142,13 @@ export async function openTestHouse(options: HouseOptions = {}): Promise<TestHou
   }
 }
 
-async function makeHome(origins: object, providers: readonly { readonly id: string }[]): Promise<string> {
+async function makeHome(config: object, providers: readonly { readonly id: string }[]): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'valetkey-'))
-  const config = join(home, 'config')
-  await mkdir(join(config, 'providers'), { recursive: true, mode: 0o700 })
-  await writeFile(join(config, 'config.json'), JSON.stringify({ origins }), { mode: 0o600 })
+  const folder = join(home, 'config')
+  await mkdir(join(folder, 'providers'), { recursive: true, mode: 0o700 })
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config), { mode: 0o600 })
   for (const one of providers)
-    await writeFile(join(config, 'providers', `${one.id}.json`), JSON.stringify(one), { mode: 0o600 })
+    await writeFile(join(folder, 'providers', `${one.id}.json`), JSON.stringify(one), { mode: 0o600 })
   return home
 }
 

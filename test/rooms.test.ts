@@ -31,6 +31,7 @@ const ARROWS: Arrows = {
   'doors/proxy': ['model', 'wire', 'machine'],
   'doors/helpers': ['model', 'wire', 'machine'],
   practice: ['model'],
+  demo: ['practice'],
   testing: ['model', 'vault', 'storage', 'gate', 'broker'],
   'version.ts': ['package.json'],
   'open.ts': 'all',
@@ -38,15 +39,17 @@ const ARROWS: Arrows = {
   'reach.ts': 'all',
   'start.ts': 'all',
   'attend.ts': 'all',
+  'show.ts': 'all',
   'where.ts': 'all',
   'bin.ts': 'all',
   'index.ts': 'all',
+  'socket-door.ts': 'all',
 }
 
 /** Rooms that stand on nearly nothing, so that they run anywhere and are read without a manual. */
 const PACKAGES: Packages = {
   '#client': [],
-  model: ['zod', 'node:util'],
+  model: ['zod', 'node:util', 'node:stream'],
 }
 
 const house = fileURLToPath(new URL('..', import.meta.url))

@@ -1,21 +1,26 @@
 import type {
   Account,
   AsJson,
+  Ask,
   Asks,
   AuditEntry,
   AuditVerb,
   AuditVerdict,
   Binding,
   CallerReceipt,
+  Decision,
   EndedLease,
   FlowAnswer,
   FlowSession,
+  Grant,
   Hand,
   Imported,
   KeySourceKind,
   Lease,
   Lent,
+  Limits,
   May,
+  Narrowed,
   Pending,
   ProviderCard,
   Receipt,
@@ -23,13 +28,16 @@ import type {
   Registered,
   Registration,
   Usage,
+  ValetKey,
   ValetkeyEvent,
   VaultStatus,
 } from './words.ts'
 
 export interface ConnectRequest<H extends Hand = AsJson> {
-  /** Left out where a pasted key shall name its provider. */
+  /** Left out where a pasted key shall name its provider. An MCP server may be named by its address. */
   readonly provider?: string
+  /** What a provider that is named by its address shall be called. */
+  readonly as?: string
   readonly bucket?: string
   readonly flow?: string
   /** What the provider's hosts need, such as a site or a resource name. */
@@ -55,7 +63,29 @@ export interface BindRequest<H extends Hand = AsJson> {
   readonly address: string
   readonly may: readonly May[]
   readonly asks?: Asks
+  readonly limits?: Limits
   readonly until?: H['time']
+}
+
+export interface NarrowRequest<H extends Hand = AsJson> {
+  readonly kind: 'key' | 'socket'
+  /** What it is called where it is listed. */
+  readonly name?: string
+  readonly grants: readonly Grant[]
+  readonly until?: H['time']
+  /** For a socket: the users who may reach it; whoever asks alone, where nobody is named. */
+  readonly uids?: readonly number[]
+  /** It ends when the process that asks for it does, however suddenly. */
+  readonly endsWithMe?: boolean
+  /** For a key: the RFC 7638 thumbprint of the key that every use has to prove possession of (DPoP). */
+  readonly thumbprint?: string
+}
+
+export interface AskRequest {
+  readonly address: string
+  readonly may: readonly May[]
+  /** What it is for, in printable ASCII of at most 200 characters. */
+  readonly reason: string
 }
 
 export interface RegisterRequest<H extends Hand = AsJson> {
@@ -84,6 +114,8 @@ export interface ForwardRequest {
   readonly signal?: AbortSignal
   /** What it is for, in printable ASCII of at most 200 characters. The provider does not hear of it. */
   readonly purpose?: string
+  /** Of what the provider says the credential is taken out, also for a caller who could be lent it. */
+  readonly blind?: true
 }
 
 export interface ForwardAnswer {
@@ -144,6 +176,19 @@ export interface Desk<H extends Hand = AsJson> {
   bind(request: BindRequest<H>): Promise<Binding<H>>
   unbind(id: string): Promise<void>
   bindings(): Promise<readonly Binding<H>[]>
+  /** Makes a caller that may less than this one, of what this one may. */
+  narrow(request: NarrowRequest<H>): Promise<Narrowed<H>>
+  /** The owner sees every one that lives, anybody else those it made, and theirs. */
+  keys(): Promise<readonly ValetKey<H>[]>
+  /** Ends it, and all that were made by it. */
+  endKey(id: string): Promise<void>
+  /** Asks the owner. The same wish of the same program is one ask, however often it is said. */
+  ask(request: AskRequest): Promise<Ask<H>>
+  /** The owner sees everybody's, the latest first; anybody else their own. */
+  asks(): Promise<readonly Ask<H>[]>
+  /** One of these; with `waitSeconds`, as soon as it is decided, or after so long. */
+  asked(id: string, waitSeconds?: number): Promise<Ask<H>>
+  decide(id: string, decision: Decision): Promise<Ask<H>>
   register(request: RegisterRequest<H>): Promise<Registered<H>>
   /** Says what became of the client at its provider. */
   unregister(id: string, request?: UnregisterRequest): Promise<ReceiptLine>

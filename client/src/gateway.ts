@@ -6,6 +6,11 @@ import { type Fetch, isRefusal, refusalOf, send, type Wire } from './wire.ts'
 
 /** Says what a request is for. It goes no further than the broker. */
 const PURPOSE_HEADER = 'valetkey-purpose'
+/** Has the credential taken out of the answer, whoever asks. */
+const BLIND_HEADER = 'valetkey-blind'
+
+/** Plain http goes no further than this computer, whose address is known by its literal. */
+const ON_THIS_COMPUTER = /^127\.0\.0\.1:\d{1,5}$/
 
 /** Where a door does a request on the caller's behalf: a path, or a whole URL at one of the provider's hosts. */
 export function gatewayPath(address: string, target: string): string {
@@ -16,7 +21,7 @@ export function gatewayPath(address: string, target: string): string {
   if (!URL.canParse(target))
     throw new ValetkeyError('invalid-request', 'the address to forward to cannot be read')
   const { protocol, host, pathname, search } = new URL(target)
-  if (protocol !== 'https:') {
+  if (protocol !== 'https:' && !(protocol === 'http:' && ON_THIS_COMPUTER.test(host))) {
     throw new ValetkeyError('host-not-allowed', `a credential goes to https addresses only, not to ${host}`)
   }
   return `${account}/~/${host}${pathname}${search}`
@@ -31,7 +36,11 @@ function absolute(path: string): string {
 export async function forwardBy(wire: Wire, request: ForwardRequest): Promise<ForwardAnswer> {
   const { address, path, method, body = null, signal = null } = request
   const purpose = readPurpose(request.purpose)
-  const headers = { ...request.headers, ...(purpose !== null && { [PURPOSE_HEADER]: purpose }) }
+  const headers = {
+    ...request.headers,
+    ...(purpose !== null && { [PURPOSE_HEADER]: purpose }),
+    ...(request.blind && { [BLIND_HEADER]: '1' }),
+  }
   const init = { method, headers, body: body as NonNullable<RequestInit['body']> | null, signal }
   const response = await send(wire, gatewayPath(address, path), streaming(init))
   if (isRefusal(response)) throw await refusalOf(response)

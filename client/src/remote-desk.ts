@@ -12,6 +12,8 @@ export interface RemoteDesk {
   fetchAs(address: string): typeof globalThis.fetch
   /** A link to the page, good once and for two minutes. Made for the owner at the socket only. */
   newLink(): Promise<string>
+  /** Where requests are taken from whoever shows a key. */
+  gateway(): Promise<string>
 }
 
 /** The verbs of a Valetkey elsewhere: another process at a socket, or a server. */
@@ -21,6 +23,7 @@ export function remoteDesk(wire: Wire): RemoteDesk {
     keeper: keeperBy(wire),
     fetchAs: (address) => fetchBy(wire, address),
     newLink: async () => (await verbsBy(wire).post<{ url: string }>(['session', 'link'])).url,
+    gateway: async () => (await verbsBy(wire).get<{ url: string }>(['gateway'])).url,
   }
 }
 
@@ -29,7 +32,9 @@ function deskBy(wire: Wire): Desk {
   return {
     providers: () => get(['providers']),
     connect: ({ provider, ...rest }) =>
-      post(provider === undefined ? ['connect'] : ['providers', provider, 'connect'], rest),
+      provider === undefined || isLink(provider)
+        ? post(['connect'], { ...rest, ...(provider !== undefined && { provider }) })
+        : post(['providers', provider, 'connect'], rest),
     reconnect: (address, request) => post(['accounts', address, 'reconnect'], nameless(request)),
     rotate: (address, request) => post(['accounts', address, 'rotate'], nameless(request)),
     flow: (id) => get(['flows', id]),
@@ -48,6 +53,13 @@ function deskBy(wire: Wire): Desk {
     bind: (request) => post(['bindings'], request),
     unbind: (id) => remove(['bindings', id]),
     bindings: () => get(['bindings']),
+    narrow: (request) => post(['keys'], request),
+    keys: () => get(['keys']),
+    endKey: (id) => remove(['keys', id]),
+    ask: (request) => post(['asks'], request),
+    asks: () => get(['asks']),
+    asked: (id, waitSeconds) => get(['asks', id], waitSeconds === undefined ? {} : { wait: waitSeconds }),
+    decide: (id, decision) => post(['asks', id, 'decide'], { decision }),
     register: (request) => post(['registrations'], request),
     unregister: (id, { insist } = {}) => remove(['registrations', id], insist ? { insist: 'true' } : {}),
     registrations: () => get(['registrations']),
@@ -88,7 +100,15 @@ function verbsBy(wire: Wire) {
   }
 }
 
+function isLink(provider: string): boolean {
+  return provider.includes('://')
+}
+
 /** The account is named in the path, and keeps its provider. */
-function nameless({ provider: _, ...rest }: ConnectRequest = {}): Omit<ConnectRequest, 'provider'> {
+function nameless({
+  provider: _,
+  as: __,
+  ...rest
+}: ConnectRequest = {}): Omit<ConnectRequest, 'provider' | 'as'> {
   return rest
 }

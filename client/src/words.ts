@@ -61,12 +61,21 @@ export interface Field {
 
 /** What a person is asked. A door sees this and nothing else; the list is closed. */
 export type FlowStep<H extends Hand = AsJson> =
-  | { readonly ask: 'visit'; readonly url: H['link']; readonly until: H['time'] }
+  | {
+      readonly ask: 'visit'
+      readonly url: H['link']
+      readonly until: H['time']
+      /** How often the broker looks whether it is done. */
+      readonly everySeconds?: number
+    }
   | {
       readonly ask: 'enter-code'
       readonly code: string
       readonly at: H['link']
+      /** The same address with the code filled in, to be opened instead. */
+      readonly whole?: H['link']
       readonly until: H['time']
+      readonly everySeconds?: number
     }
   | {
       readonly ask: 'fill'
@@ -111,8 +120,27 @@ export interface FlowSession<H extends Hand = AsJson> {
   readonly expiresAt: H['time']
 }
 
-/** What a binding lets its caller do with the account. */
-export type May = 'lend' | 'forward' | 'reveal'
+/** What a caller is let do with an account; `connect` lets it begin the sign-in that the owner then finishes. */
+export type May = 'lend' | 'forward' | 'reveal' | 'connect'
+
+/** What every use is held to besides its verb. Left out, nothing holds it there. */
+export interface Limits {
+  /** Requests such as `GET /repos/*`; a path alone is any method's. */
+  readonly only?: readonly string[]
+  /** At most so many uses in any so many seconds. */
+  readonly rate?: { readonly uses: number; readonly seconds: number }
+  /** So many uses in all, until it is given anew. */
+  readonly budget?: number
+  /** Only between these times of each day, such as `09:00` and `17:30`, by the clock of the broker. */
+  readonly hours?: { readonly from: string; readonly to: string }
+}
+
+/** An account, connected or not, and what may be done with it. */
+export interface Grant {
+  readonly address: string
+  readonly may: readonly May[]
+  readonly limits?: Limits
+}
 
 /** Whether the owner is asked before a caller's use. */
 export type Asks = 'never' | 'first-use' | 'always'
@@ -125,6 +153,7 @@ export interface Binding<H extends Hand = AsJson> {
   readonly address: string
   readonly may: readonly May[]
   readonly asks: Asks
+  readonly limits: Limits | null
   readonly createdAt: H['time']
   readonly until: H['time'] | null
 }
@@ -250,6 +279,18 @@ export interface OwnClient {
   readonly asks: readonly Field[]
 }
 
+/** In which variables of their environment programs usually look for an account of a provider. */
+export interface Programs {
+  /** For a token that they hold. */
+  readonly token: readonly string[]
+  /** By the field's name, where a credential has several. */
+  readonly fields: Readonly<Record<string, readonly string[]>>
+  /** For where their requests go instead of to the provider; the path follows there. */
+  readonly baseUrl: { readonly variables: readonly string[]; readonly path: string } | null
+  /** For what they show there. */
+  readonly key: readonly string[]
+}
+
 /** A provider as a list shows it. */
 export interface ProviderCard {
   readonly id: string
@@ -261,6 +302,8 @@ export interface ProviderCard {
   readonly needs: 'nothing' | 'own-client'
   /** How a client of one's own is made; null where no sign-in has a use for one. */
   readonly ownClient: OwnClient | null
+  /** Null where no program is known to look for it. */
+  readonly programs: Programs | null
   /** `built-in`, or `yours` where it was read from the owner's own folder. */
   readonly from: 'built-in' | 'yours'
 }
@@ -276,6 +319,11 @@ export type AuditVerb =
   | 'revoke-everything'
   | 'bind'
   | 'unbind'
+  | 'narrow'
+  | 'end-key'
+  | 'ask'
+  | 'decide'
+  | 'add-provider'
   | 'register'
   | 'unregister'
   | 'end-lease'
@@ -367,31 +415,76 @@ export interface Problem {
 export type EventName = 'connected' | 'needs-reauth' | 'expiring' | 'rotation-due' | 'revoked' | 'failing'
 
 /** A change of an account's state. */
-export interface ValetkeyEvent<H extends Hand = AsJson> {
+export interface AccountEvent<H extends Hand = AsJson> {
   readonly id: string
   readonly name: EventName
   readonly at: H['time']
   readonly account: Account<H>
 }
 
-/** A caller's wish for a binding, until the owner has decided it. */
+/** Somebody asks, or was answered. */
+export interface AskEvent<H extends Hand = AsJson> {
+  readonly id: string
+  readonly name: 'asked' | 'decided'
+  readonly at: H['time']
+  readonly ask: Ask<H>
+}
+
+export type ValetkeyEvent<H extends Hand = AsJson> = AccountEvent<H> | AskEvent<H>
+
+/** Which program stands behind a caller, as far as it is known. */
+export interface Who {
+  /** The door it came by. */
+  readonly door: string
+  readonly executable: string | null
+  /** The programs that started it, its parent first. */
+  readonly chain: readonly string[]
+  readonly uid: number | null
+  readonly pid: number | null
+}
+
+/** `ten-minutes` and `always` say for how long; `once` is good for the next use alone. */
+export type Decision = 'once' | 'ten-minutes' | 'always' | 'no'
+
+/** A caller's wish to use an account, until the owner has decided it. */
 export interface Ask<H extends Hand = AsJson> {
   readonly id: string
   readonly caller: string
+  readonly who: Who
   readonly address: string
   readonly may: readonly May[]
+  /** What it is for, in the caller's own words. */
   readonly reason: string
-  readonly state: 'pending' | 'allowed' | 'refused'
+  /** `lapsed`: nobody decided it in time. */
+  readonly state: 'pending' | 'allowed' | 'refused' | 'lapsed'
+  readonly decision: Decision | null
   readonly askedAt: H['time']
+  /** Then it lapses, or what was allowed is over; null for what was allowed for good. */
+  readonly until: H['time'] | null
 }
 
-/** What a remote caller shows; the key itself is shown once, when it is cut. */
+/** A caller made smaller than the one who made it, by what it shows: a key, or a socket of its own. */
 export interface ValetKey<H extends Hand = AsJson> {
+  /** The caller's id, such as `key:x` or `socket:x`. */
   readonly id: string
-  readonly caller: string
-  readonly parent: string | null
+  readonly kind: 'key' | 'socket'
+  readonly name: string
+  /** The caller that made it. It never may more than this one, and ends with it. */
+  readonly parent: string
+  readonly grants: readonly Grant[]
+  /** Where its socket is; null for a key, which is shown once, when it is cut. */
+  readonly socket: string | null
+  /** A key that is of use only to whoever holds the private key of this RFC 7638 thumbprint. */
+  readonly thumbprint: string | null
   readonly createdAt: H['time']
   readonly until: H['time'] | null
+}
+
+/** A key as it is shown once. */
+export interface Narrowed<H extends Hand = AsJson> {
+  readonly key: ValetKey<H>
+  /** Null for a socket: being able to reach it is all there is. */
+  readonly secret: H['secret'] | null
 }
 
 /** Our client at one issuer, and how it came to be. */

@@ -20,7 +20,7 @@ afterEach(() => house.close())
 const app = () => house.as('app:reports')
 const lend = (address = 'practice') => app().lend({ address })
 const bind = (more: Partial<BindRequest> = {}) =>
-  house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], ...more })
+  house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never', ...more })
 const later = (minutes: number) => new Date(house.clock.now().getTime() + minutes * 60_000)
 
 describe('a binding', () => {
@@ -65,16 +65,16 @@ describe('a binding', () => {
   })
 
   it('takes the place of the one before', async () => {
-    const first = await bind({ may: ['lend', 'forward', 'lend'], until: later(10) })
+    const first = await bind({ may: ['lend', 'forward', 'lend'], asks: 'never', until: later(10) })
     expect(first.may).toEqual(['lend', 'forward'])
-    const second = await bind({ may: ['forward'] })
+    const second = await bind({ may: ['forward'], asks: 'never' })
     expect(second).toMatchObject({ id: first.id, may: ['forward'], until: null })
     expect(await house.owner.bindings()).toEqual([second])
     expect(await refusal(lend())).toMatchObject({ code: 'not-allowed' })
   })
 
   it('is one, even when it is bound many times at once', async () => {
-    await Promise.all([bind(), bind({ may: ['forward'] }), bind(), lend().catch(() => {})])
+    await Promise.all([bind(), bind({ may: ['forward'], asks: 'never' }), bind(), lend().catch(() => {})])
     expect(await house.owner.bindings()).toHaveLength(1)
   })
 

@@ -1,18 +1,25 @@
+import { hostname } from 'node:os'
+import type { Who } from '#client'
 import { auditChain } from '../gate/chain.ts'
 import { openGate } from '../gate/gate.ts'
 import type { Broker } from '../model/broker.ts'
 import type { Callbacks } from '../model/callbacks.ts'
+import type { Proof } from '../model/caller.ts'
 import type { Client, Flow } from '../model/flow.ts'
 import type { Anchor } from '../model/gate.ts'
-import type { Network } from '../model/network.ts'
+import type { StreamingNetwork } from '../model/network.ts'
 import type { Catalogue } from '../model/provider.ts'
+import type { Sockets } from '../model/sockets.ts'
 import { EVERY_OWNER, type Storage } from '../model/storage.ts'
-import { deskOf } from './desk.ts'
+import { openPermits } from './asks/permits.ts'
+import { deskOf, gatewayOf } from './desk.ts'
 import { openingsOf } from './forwarding/openings.ts'
 import { isLocked, openStreams } from './forwarding/streams.ts'
 import { openHappenings } from './happenings.ts'
 import { hearOthers } from './hearsay.ts'
 import { type House, keeperDesk } from './keeper.ts'
+import { type KeyringParts, openKeyring } from './keys/keyring.ts'
+import { recognise } from './keys/recognise.ts'
 import type { Kit } from './kit.ts'
 import { openLanes } from './outbox/lanes.ts'
 import { IN_HAND_MS, takeUpOutbox, tellOwed } from './outbox/outbox.ts'
@@ -24,21 +31,29 @@ import { goOn } from './schedule/polling.ts'
 import { chore, openSchedule, type Schedule, type Timer, usualTimer } from './schedule/schedule.ts'
 import { sweeper } from './schedule/sweep.ts'
 import { lookAfter } from './schedule/upkeep.ts'
-import { standing } from './standing.ts'
+import { recalledStanding } from './standing.ts'
+import { openLedger } from './warm/ledger.ts'
+import { noMemory, openMemory } from './warm/memory.ts'
+import { watched } from './warm/watched.ts'
 
 export interface BrokerParts extends Omit<House, 'startedAt'> {
   readonly storage: Storage
   readonly catalogue: Catalogue
   readonly flows: readonly Flow[]
-  readonly network: Network
+  readonly network: StreamingNetwork
   readonly callbacks: Callbacks
   readonly clients: Readonly<Record<string, Client>>
+  readonly clientDocument?: string | undefined
   readonly anchor: Anchor
+  /** Which program stands behind a caller, where more can be known than the proof says. */
+  readonly who?: (proof: Proof) => Who
   readonly now: () => Date
   readonly monotonic: () => number
   /** By what the schedule sleeps, where that is not the usual one. */
   readonly timer?: Timer | undefined
   readonly newId: () => string
+  /** By what processes are told apart that somebody shall end with; without it nobody does. */
+  readonly markOf?: KeyringParts['markOf'] | undefined
   /** Told where the record stands now and then, and of a sync that failed; nothing secret is among it. */
   readonly log?: ((line: string) => void) | undefined
 }
@@ -50,18 +65,46 @@ const TOLD_AT_ONCE = 16
 /** So long the end of the house waits for what providers are about to answer. */
 const LAST_ANSWERS_MS = 35_000
 
+/** As much of a program as its proof says. */
+const asProved = ({ door, executable, uid, pid }: Proof): Who => {
+  return { door, executable: executable ?? null, chain: [], uid: uid ?? null, pid: pid ?? null }
+}
+
 /** A broker, with a way to have done at once what it does by itself. */
 export interface RunningBroker extends Broker, Pick<Schedule, 'tick'> {
   /** Whether a provider has still to be told of something, and this broker can. */
   owes(): Promise<boolean>
+  /** Callers that are sockets come in there; until then there are none. */
+  listenAt(sockets: Sockets): Promise<void>
+  /** Whether callers may come in at sockets of their own, which end with this broker unless another one opens them. */
+  hasSockets(): boolean
 }
 
 /** Puts the verbs together over what was handed in. The vault may still be locked. */
 export async function openBroker(parts: BrokerParts): Promise<RunningBroker> {
-  const { storage, keeper, anchor, now, monotonic, newId } = parts
+  const { keeper, anchor, now, monotonic, newId } = parts
   const { vault } = keeper
-  const chain = auditChain({ storage, vault, anchor, now, ...(parts.log && { log: parts.log }) })
-  const gate = openGate({ chain, standing: (caller, target) => standing(kit, caller, target), now })
+  const memory = parts.storage.shared ? noMemory() : openMemory(parts)
+  const ledger = openLedger()
+  const changed = () => {
+    memory.forget()
+    ledger.forget()
+  }
+  const storage = parts.storage.shared ? parts.storage : watched(parts.storage, changed)
+  const chain = auditChain({
+    storage: parts.storage,
+    vault,
+    anchor,
+    now,
+    beside: ledger.take,
+    log: parts.log,
+  })
+  const gate = openGate({
+    chain,
+    standing: (caller, target) => recalledStanding(kit, caller, target),
+    permits: openPermits(() => kit),
+    now,
+  })
   const kit: Kit = {
     gate,
     chain,
@@ -73,6 +116,7 @@ export async function openBroker(parts: BrokerParts): Promise<RunningBroker> {
     happenings: openHappenings(now),
     callbacks: parts.callbacks,
     clients: parts.clients,
+    clientDocument: parts.clientDocument,
     desk: (caller) => deskOf(kit, caller),
     accessTokens: accessTokens(monotonic),
     refreshing: new Map(),
@@ -88,9 +132,19 @@ export async function openBroker(parts: BrokerParts): Promise<RunningBroker> {
     unwritten: new Map(),
     troubles: new Map(),
     refusedFresh: new Map(),
+    memory,
+    ledger,
     openings: openingsOf(() => kit),
+    windows: new Map(),
     streams: openStreams({ storage, vault, now }),
+    keyring: openKeyring(() => kit, {
+      markOf: parts.markOf ?? (() => undefined),
+      // Where nobody else has the vault, there is no other place.
+      here: storage.shared ? `${hostname()} ${parts.socket}` : 'here',
+    }),
     returning: new Map(),
+    undecided: new Map(),
+    who: parts.who ?? asProved,
     now,
     monotonic,
     newId,
@@ -117,12 +171,17 @@ export async function openBroker(parts: BrokerParts): Promise<RunningBroker> {
   hearOthers(kit)
   const house: House = { ...parts, startedAt: now() }
   if (!vault.locked) await chain.resume()
+  if (!vault.locked) await kit.keyring.takeUp()
   await sweep()
   await takeUpOutbox(kit)
   kit.schedule.expect(now().getTime())
 
   return {
     as: kit.desk,
+    gateway: (caller) => gatewayOf(kit, caller),
+    recognise: (key, proof) => recognise(kit, key, proof),
+    listenAt: kit.keyring.listenAt,
+    hasSockets: kit.keyring.hasSockets,
     keeper: (caller) => keeperDesk(kit, house, caller),
     tick: kit.schedule.tick,
     owes: async () => {
@@ -131,10 +190,12 @@ export async function openBroker(parts: BrokerParts): Promise<RunningBroker> {
     },
     async close() {
       await kit.schedule.close()
+      await kit.keyring.close()
       await renewalsOver(kit, LAST_ANSWERS_MS)
       for (const place of kit.returning.values()) await place.close()
       await chain.pause()
       kit.accessTokens.forgetAll()
+      memory.forget()
       kit.streams.cut({}, isLocked())
       keeper.lock()
       await parts.network.close()

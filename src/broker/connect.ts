@@ -1,11 +1,14 @@
 import { formatAddress, parseAddress, ValetkeyError } from '#client'
-import type { Caller } from '../model/caller.ts'
+import { type Caller, isOwner } from '../model/caller.ts'
+import type { Target } from '../model/gate.ts'
 import type { Provider } from '../model/provider.ts'
 import type { FlowPurpose, FlowSessionRow } from '../model/storage.ts'
 import type { ConnectRequest, FlowAnswer, FlowSession } from '../model/words.ts'
 import { readAddress } from './accounts.ts'
 import { takeHolding } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
+import { asFoundNow } from './mcp/authority.ts'
+import { isLink, providerByLink } from './mcp/by-link.ts'
 import { rotateInPlace } from './rotation.ts'
 import { revealed, viewSession, writeAnswer } from './sign-ins/answers.ts'
 import {
@@ -24,9 +27,11 @@ import { turn } from './sign-ins/turns.ts'
 /** How a pasted key comes in, until it has named its provider. */
 const PASTING = { provider: null, flow: 'api-key' } as const
 
-/** Without a provider the key that is pasted names it. */
+/** Without a provider the key that is pasted names it; a link is the address of the provider's server. */
 export async function connect(kit: Kit, caller: Caller, request: ConnectRequest): Promise<FlowSession> {
-  const { provider: named, bucket } = request
+  const { provider: said, bucket } = request
+  const linked = isLink(said) ? await providerByLink(kit, caller, { link: said, as: request.as }) : undefined
+  const named = linked?.id ?? said
   const written = [named ?? 'any', bucket ?? []].flat().join('/')
   const target = named === undefined ? { name: 'a pasted key' } : { address: spelled(kit, written) }
   const passage = await kit.gate.pass(caller, 'connect', target)
@@ -35,12 +40,18 @@ export async function connect(kit: Kit, caller: Caller, request: ConnectRequest)
     async () => {
       const address = readAddress(kit, written)
       if (passage.account !== undefined) throw alreadyThere(passage.account)
-      const how = named === undefined ? PASTING : chosen(kit, findProvider(kit, address.provider), request)
+      const provider =
+        named === undefined ? undefined : (linked ?? (await foundNow(kit, caller, address.provider)))
+      const how = provider === undefined ? PASTING : chosen(kit, provider, request)
       const session = { ...how, bucket: address.bucket, purpose: 'connect', accountId: null } as const
       return begin(kit, caller, session, request)
     },
     told,
   )
+}
+
+async function foundNow(kit: Kit, { owner }: Caller, name: string): Promise<Provider> {
+  return asFoundNow(kit, owner, findProvider(kit, name))
 }
 
 /** By its own name where it was given another; what is no address is for the gate to refuse. */
@@ -66,7 +77,8 @@ export async function renew(
       const holding = await takeHolding(kit, accountOf(passage, address))
       const { account, grant } = holding
       const { id: accountId, bucket } = account
-      const how = chosen(kit, findProvider(kit, account.provider), { flow: account.flow, ...request })
+      const provider = await foundNow(kit, caller, account.provider)
+      const how = chosen(kit, provider, { flow: account.flow, ...request })
       const asked = { ...how, bucket, purpose, accountId }
       const isPlain = purpose === 'rotate' && Object.keys(request).length === 0
       const rotated = isPlain ? await rotateInPlace(kit, caller, asked, holding) : undefined
@@ -116,7 +128,7 @@ async function atSession(
 ): Promise<FlowSession> {
   const session = await findSession(kit, caller, id)
   const verb = session?.purpose === 'rotate' ? 'rotate' : 'connect'
-  const passage = await kit.gate.pass(caller, verb, { name: session === undefined ? id : nameOf(session) })
+  const passage = await kit.gate.pass(caller, verb, targetOf(caller, id, session))
   return behind(
     passage,
     async () => {
@@ -125,6 +137,13 @@ async function atSession(
     },
     told,
   )
+}
+
+/** Whoever is not the owner needs the right to connect that very address at every move, and not at the first alone. */
+function targetOf(caller: Caller, id: string, session: FlowSessionRow | undefined): Target {
+  if (session === undefined) return { name: id }
+  const about = nameOf(session)
+  return isOwner(caller) || session.provider === null ? { name: about } : { address: about }
 }
 
 /** A pure flow goes on from what was written down; a live one died with its process. */
@@ -138,7 +157,9 @@ export async function takeUp(kit: Kit, session: FlowSessionRow): Promise<FlowSes
 
 function chosen(kit: Kit, provider: Provider, { flow, fields, vars }: ConnectRequest) {
   const signIn = signInOf(kit, provider, flow)
-  refuseUnknown(provider, signIn, [...Object.keys(fields ?? {}), ...Object.keys(vars ?? {})])
+  const { takes = [] } = kit.flows.get(signIn.flow) ?? {}
+  const asked = Object.keys(fields ?? {}).filter((name) => !takes.includes(name))
+  refuseUnknown(provider, signIn, [...asked, ...Object.keys(vars ?? {})])
   return { provider: provider.id, flow: signIn.flow }
 }
 
@@ -148,12 +169,19 @@ async function begin(
   asked: Parameters<typeof openSession>[2],
   { vars, fields = {}, insist = false }: ConnectRequest,
 ): Promise<FlowSession> {
+  if (insist && !isOwner(caller)) throw onlyTheOwner()
   const known = { fields: { ...vars, ...revealed(fields) }, insist }
   return viewSession(kit, await turn(kit, await openSession(kit, caller, asked, known)))
 }
 
 function told({ state, step }: FlowSession): string {
   return state === 'asking' && step !== null ? `asks: ${step.ask}` : state
+}
+
+function onlyTheOwner(): ValetkeyError {
+  return new ValetkeyError('not-allowed', 'only the owner may insist', {
+    hint: 'ask the owner to connect it',
+  })
 }
 
 function notUnderWay(): ValetkeyError {

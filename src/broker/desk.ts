@@ -1,12 +1,19 @@
 import type { EventQuery } from '#client'
 import type { Caller } from '../model/caller.ts'
+import type { Gateway } from '../model/gateway.ts'
 import type { Desk, ValetkeyEvent } from '../model/words.ts'
+import { ask } from './asks/ask.ts'
+import { decide } from './asks/decide.ts'
+import { asked, asks } from './asks/waiting.ts'
 import { bind, bindingsOf, isBound, unbind } from './bindings.ts'
 import { listRegistrations, register } from './clients/registrations.ts'
 import { unregister } from './clients/unregister.ts'
 import { answer, cancel, connect, lookAt, renew } from './connect.ts'
 import { forward } from './forward.ts'
+import { forwardWeb } from './forwarding/web.ts'
 import { listProviders } from './gallery.ts'
+import { endKey, listKeys } from './keys/listing.ts'
+import { narrow } from './keys/narrow.ts'
 import { behind, type Kit } from './kit.ts'
 import { endLease, listLeases } from './leases.ts'
 import { lend } from './lend.ts'
@@ -41,7 +48,7 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     refresh: awake(refresh),
     lend: awake((kit, caller, request) => lend(kit, caller, 'lend', request)),
     reveal: awake((kit, caller, request) => lend(kit, caller, 'reveal', request)),
-    forward: awake(forward),
+    forward: awake(forwardWeb),
     rotateEvery: awake(rotateEvery),
     revoke: awake(revoke),
     revokeCaller: awake(revokeCaller),
@@ -50,6 +57,13 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     bind: awake(bind),
     unbind: awake(unbind),
     bindings: awake(bindingsOf),
+    ask: awake(ask),
+    asks: awake(asks),
+    asked: awake(asked),
+    decide: awake(decide),
+    narrow: awake(narrow),
+    keys: awake(listKeys),
+    endKey: awake(endKey),
     register: awake(register),
     unregister: awake(unregister),
     registrations: awake(listRegistrations),
@@ -58,6 +72,17 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     usage: awake(listUsage),
     audit: awake(readAudit),
     events: (query) => listen(kit, caller, query),
+  }
+}
+
+/** What is forwarded on Node's streams. */
+export function gatewayOf(kit: Kit, caller: Caller): Gateway {
+  return {
+    async forward(crossing, taker) {
+      kit.vault.refuseLocked()
+      await kit.sweep()
+      return forward(kit, caller, crossing, taker)
+    },
   }
 }
 

@@ -1,36 +1,23 @@
-import { type ErrorCode, type ForwardAnswer, type ForwardRequest, readPurpose, ValetkeyError } from '#client'
+import { once } from 'node:events'
+import { type Duplex, Readable, type Writable } from 'node:stream'
+import { type ErrorCode, readPurpose, ValetkeyError } from '#client'
 import type { Caller } from '../model/caller.ts'
 import type { Passage } from '../model/gate.ts'
-import { HOP_BY_HOP } from '../model/network.ts'
-import type { Destination, Presentation } from '../model/provider.ts'
-import type { AccountRow } from '../model/storage.ts'
-import { wear } from '../protocol/presentation.ts'
-import { addressOf } from './accounts.ts'
+import type { Crossing, Taker } from '../model/gateway.ts'
+import type { AnswerHead } from '../model/network.ts'
+import { blinds, isText, mayNotSee, refuseUnreadable, unpacked, unpacking } from './forwarding/blinds.ts'
+import { ask } from './forwarding/coming.ts'
+import { codingsOf } from './forwarding/decoding.ts'
+import { dressed, undress } from './forwarding/dress.ts'
+import { join } from './forwarding/join.ts'
 import { takeBack } from './forwarding/openings.ts'
 import { RETRY_HEADER, type Send, type Sent, sendTwice } from './forwarding/sending.ts'
 import type { Stream } from './forwarding/streams.ts'
 import type { Whole } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
+import { holdTo } from './limits.ts'
+import { heeded } from './mcp/challenges.ts'
 import { freshWhole } from './refresh.ts'
-import { findProvider, signInOf } from './sign-ins/sign-ins.ts'
-
-const NOT_PASSED_ON = new Set([
-  ...HOP_BY_HOP,
-  'host',
-  'content-length',
-  'cookie',
-  'authorization',
-  'x-api-key',
-  'expect',
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'origin',
-  'referer',
-])
-/** Cookies are the provider's and ours; `refresh` would have a browser leave for another address. */
-const NOT_PASSED_BACK = new Set([...HOP_BY_HOP, 'set-cookie', 'set-cookie2', 'refresh'])
 
 /** Where these are thrown nothing has come to the provider. */
 const NOT_SENT: readonly ErrorCode[] = [
@@ -41,123 +28,133 @@ const NOT_SENT: readonly ErrorCode[] = [
   'connect-timeout',
 ]
 
+/** What cannot be read cannot be judged. */
+const UNPACKED = { 'accept-encoding': 'identity' }
+
+/** What is asked, by whom, and that it is under way. */
+interface Forwarding {
+  readonly kit: Kit
+  readonly caller: Caller
+  readonly passage: Passage
+  readonly crossing: Crossing
+  readonly stream: Stream
+}
+
+interface Leased extends Sent {
+  /** The lease's id. */
+  readonly lease: string
+  /** All that was worn, the last of it last. */
+  readonly worn: readonly Whole[]
+}
+
 /** Does the request on the caller's behalf. The credential goes to the provider's own hosts, and to nobody else. */
-export async function forward(kit: Kit, caller: Caller, request: ForwardRequest): Promise<ForwardAnswer> {
-  const passage = await kit.gate.pass(caller, 'forward', { address: request.address })
-  const stream = streamOf(kit, caller, passage)
+export async function forward(kit: Kit, caller: Caller, crossing: Crossing, taker: Taker): Promise<void> {
+  const { address, purpose, signal } = crossing
+  const passage = await kit.gate.pass(caller, 'forward', { address, purpose })
+  const { owner, id } = caller
+  const stream = kit.streams.open({ owner, caller: id, accountId: passage.account?.id ?? '' })
+  signal?.addEventListener('abort', () => stream.end(signal.reason), { once: true })
+  if (signal?.aborted) stream.end(signal.reason)
   try {
-    const purpose = () => readPurpose(request.purpose)
-    const { answer, retry } = await behind(
+    const forwarding = { kit, caller, passage, crossing, stream }
+    const leased = await behind(
       passage,
-      async () => {
-        const whole = await freshWhole(kit, accountOf(passage, request.address))
-        return onLease(kit, caller, { whole, purpose: purpose(), request, stream })
-      },
-      (sent) => inWords(request.method, sent, purpose()),
+      async () => onLease(forwarding, await freshWhole(kit, accountOf(passage, address))),
+      (sent) => inWords(crossing.method, sent, readPurpose(crossing.purpose)),
     )
-    const told = retry === undefined ? [] : [[RETRY_HEADER, retry] as const]
-    return {
-      status: answer.status,
-      headers: [...undress(answer.headers), ...told],
-      body: stream.carry(answer.body),
-    }
+    await handOver(forwarding, leased, taker)
+    stream.end()
   } catch (error) {
     stream.end(error)
     throw error
   }
 }
 
-function streamOf(kit: Kit, { owner, id: caller }: Caller, { account }: Passage): Stream {
-  return kit.streams.open({ owner, caller, accountId: account?.id ?? '' })
-}
-
-interface Leased extends Sent {
-  /** The lease's id. */
-  readonly lease: string
-}
-
-interface Forwarding {
-  readonly whole: Whole
-  readonly purpose: string | null
-  readonly request: ForwardRequest
-  readonly stream: Stream
-}
-
 /** A request is judged before it is on a lease, and sent after. */
-async function onLease(
-  kit: Kit,
-  caller: Caller,
-  { whole, purpose, request, stream }: Forwarding,
-): Promise<Leased> {
+async function onLease(forwarding: Forwarding, whole: Whole): Promise<Leased> {
+  const { kit, caller, passage, crossing, stream } = forwarding
   const { account, credential } = whole
-  const { method, body, signal } = request
-  const ends = signal === undefined ? stream.signal : AbortSignal.any([signal, stream.signal])
+  const purpose = readPurpose(crossing.purpose)
   const scopes = credential.wornScopes ?? credential.scopes
   const opening = { account, caller: caller.id, verb: 'forward', purpose, scopes, dies: null } as const
-  dressed(kit, whole, request)
+  const first = dressed(kit, whole, crossing)
+  const giveBack = await holdTo(kit, caller, passage, 'forward', first.asked)
   const lease = await kit.openings(opening)
   stream.belongsTo(lease.id)
+  const worn: Whole[] = []
   let sent = false
   const send: Send = async (wearing, body) => {
-    const { url, headers } = dressed(kit, wearing, request)
-    const answer = await kit.network.fetch(url, { method, headers, body: body ?? null, signal: ends })
+    worn.push(wearing)
+    const { url, headers } = wearing === whole ? first : dressed(kit, wearing, crossing)
+    const more = { ...(mayNotSee(caller, passage, whole) && UNPACKED), ...lengthOf(body, crossing.length) }
+    const answer = await ask(kit.network, url, {
+      method: crossing.method,
+      headers: Object.entries({ ...headers, ...more }),
+      body,
+      signal: stream.signal,
+      protocol: crossing.upgrade,
+    })
     sent = true
     return answer
   }
-  const answered = await sendTwice(kit, whole, body, send).catch(async (error: unknown) => {
-    if (!sent && isNotSent(error)) await takeBack(kit, lease, opening)
+  const answered = await sendTwice(kit, whole, crossing.body ?? null, send).catch(async (error: unknown) => {
+    if (!sent && isNotSent(error)) await Promise.all([takeBack(kit, lease, opening), giveBack()])
     throw error
   })
   stream.signal.throwIfAborted()
-  return { ...answered, lease: lease.id }
+  return { ...(await heeded(kit, whole, answered)), lease: lease.id, worn }
+}
+
+/** A body that is sent as it comes is as long as was said; every other is counted by who sends it. */
+function lengthOf(body: Crossing['body'], length: number | undefined): Record<string, string> {
+  return body instanceof Readable && length !== undefined ? { 'content-length': String(length) } : {}
+}
+
+/** The answer goes to the caller, without what the caller may not see of it. */
+async function handOver(
+  forwarding: Forwarding,
+  { answer, retry, worn }: Leased,
+  taker: Taker,
+): Promise<void> {
+  const { caller, passage, crossing, stream } = forwarding
+  const told = retry === undefined ? [] : [[RETRY_HEADER, retry] as const]
+  const said = { status: answer.status, headers: [...undress(answer.headers), ...told] }
+  const [whole] = worn
+  const isBlind = whole && (crossing.blind || mayNotSee(caller, passage, whole))
+  const blind = isBlind ? blinds(forwarding.kit, worn) : undefined
+  const head = blind?.head(said) ?? said
+  if (answer.socket !== undefined) return join(answer.socket, takenBy(taker, head), stream.signal)
+  const scrub = blind && !isBodiless(crossing, said) && isText(said) ? blind.scrub() : undefined
+  if (scrub === undefined) return answer.into(cutBy(stream, taker.answer(head)))
+  refuseUnreadable(said)
+  const target = cutBy(stream, taker.answer(unpacked(head)))
+  if (codingsOf(said).length === 0) return answer.into(target, scrub)
+  const gone = once(target, 'close')
+  await Promise.all([answer.into(unpacking(said, target, scrub)), gone])
+}
+
+/** Once it is cut it ends at once, whatever becomes of its source. */
+function cutBy({ signal }: Stream, target: Writable): Writable {
+  signal.addEventListener('abort', () => target.destroy(), { once: true })
+  return target
+}
+
+function isBodiless({ method }: Crossing, { status }: AnswerHead): boolean {
+  return method === 'HEAD' || status === 204 || status === 304
+}
+
+function takenBy(taker: Taker, head: AnswerHead): Duplex {
+  const client = taker.switched?.(head)
+  if (client !== undefined) return client
+  throw new ValetkeyError('bad-answer', 'the provider goes on in another protocol, which nobody asked for')
 }
 
 function isNotSent(error: unknown): boolean {
   return error instanceof ValetkeyError && NOT_SENT.includes(error.code)
 }
 
-/** Where the request goes, and its headers with the credential among them. */
-function dressed(kit: Kit, { account, credential, profile }: Whole, { path, headers = {} }: ForwardRequest) {
-  const provider = findProvider(kit, account.provider)
-  const url = judge(account, kit.catalogue.destination(provider, profile.vars), path)
-  const { present } = signInOf(kit, provider, account.flow)
-  const worn = Object.fromEntries(wear(present, {}, credential))
-  return { url, headers: { ...provider.headers, ...withoutOurs(headers, present), ...worn } }
-}
-
 function inWords(method: string, { answer, renewed, retry, lease }: Leased, purpose: string | null): string {
   const how = retry ?? (renewed ? 'renewed' : [])
   const what = [`${method} ${answer.status}`, how].flat().join(', ')
   return `${what}${purpose === null ? '' : ` (${purpose})`}, ${lease}`
-}
-
-/** Judges the URL that will be sent, not the text that asked for it. */
-function judge(account: AccountRow, { base, own, origins, place }: Destination, path: string): URL {
-  const asked = URL.parse(path, base.href)
-  const bare = asked !== null && asked.username === '' && asked.password === ''
-  const url = bare && own.includes(asked.origin) ? place(asked) : asked
-  if (bare && url !== null && origins.includes(url.origin)) return url
-  const message = `the credential of ${addressOf(account)} may not go to this address`
-  throw new ValetkeyError('host-not-allowed', message, { hint: `it goes to ${origins.join(', ')}` })
-}
-
-/** What the caller asked to send, without what is ours to say and what this provider knows credentials by. */
-function withoutOurs(
-  headers: Readonly<Record<string, string>>,
-  present: readonly Presentation[],
-): Record<string, string> {
-  const worn = present.flatMap((way) => ('header' in way ? way.header : []))
-  const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const)
-  return Object.fromEntries(
-    named.filter(([name]) => !NOT_PASSED_ON.has(name) && !isOurs(name) && !worn.includes(name)),
-  )
-}
-
-function undress(headers: Headers): ForwardAnswer['headers'] {
-  return [...headers].filter(([name]) => !NOT_PASSED_BACK.has(name) && !isOurs(name))
-}
-
-/** What a caller says to us, and what we say to a caller. */
-function isOurs(header: string): boolean {
-  return header.startsWith('valetkey-')
 }

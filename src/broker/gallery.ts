@@ -27,6 +27,7 @@ function card(kit: Kit, provider: Provider, registered: readonly RegistrationRow
     flows: signIns.map((signIn) => signIn.flow).filter((flow) => kit.flows.has(flow)),
     needs: needs(kit, provider, registered),
     ownClient: ownClientOf(kit, provider),
+    programs: provider.programs ?? null,
     from: kit.catalogue.isBuiltIn(id) ? 'built-in' : 'yours',
   }
 }

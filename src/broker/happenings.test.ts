@@ -23,14 +23,14 @@ function listen(desk: Desk, after?: string) {
     await new Promise((resolve) => setTimeout(resolve, 100))
     ending.abort()
     await over
-    return heard.map(({ name, account }) => `${name} ${account.bucket}`)
+    return heard.map((told) => `${told.name} ${'account' in told ? told.account.bucket : told.ask.address}`)
   }
   return { heard, stop }
 }
 
 const connect = (bucket: string) => house.owner.connect({ provider: 'practice', bucket })
 const bind = (address: string, more = {}) =>
-  house.owner.bind({ caller: 'app:reports', address, may: ['lend'], ...more })
+  house.owner.bind({ caller: 'app:reports', address, may: ['lend'], asks: 'never', ...more })
 
 describe('what happens to accounts', () => {
   it('is told as it happens', async () => {

@@ -1,6 +1,6 @@
-import { type EventName, type EventQuery, ValetkeyError } from '#client'
+import { type AskEvent, type EventName, type EventQuery, ValetkeyError } from '#client'
 import { type Caller, isOwner, type OwnerId } from '../model/caller.ts'
-import type { Account, ValetkeyEvent } from '../model/words.ts'
+import type { Account, Ask, ValetkeyEvent } from '../model/words.ts'
 
 const REMEMBERED = 1000
 /** Each holds a connection open. A program needs one, and a person one for every window. */
@@ -14,7 +14,7 @@ interface Moment {
 
 interface Happening extends Moment {
   readonly owner: OwnerId
-  /** Who was bound to the account when it happened. */
+  /** Who hears of it besides the owner: for an account, whoever was bound to it when it happened. */
   readonly bound: readonly string[]
   readonly event: ValetkeyEvent
 }
@@ -25,6 +25,8 @@ export type MayKnow = (accountId: string) => Promise<boolean>
 export interface Happenings {
   /** Besides the owner only those hear of it who may know of the account. */
   tell(owner: OwnerId, name: EventName, account: Account, bound: readonly string[]): void
+  /** The owner hears that somebody asks; the answer is heard by whoever asked as well. */
+  tellAsk(owner: OwnerId, name: AskEvent['name'], ask: Ask): void
   /** `mayKnow`: whether the caller may know of this account now, for what happened before it listened. */
   listen(caller: Caller, query: EventQuery, mayKnow: MayKnow): AsyncIterable<ValetkeyEvent>
   forget(owner: OwnerId): void
@@ -37,10 +39,22 @@ export function openHappenings(now: () => Date): Happenings {
   const listening = new Map<string, number>()
 
   function tell(owner: OwnerId, name: EventName, account: Account, bound: readonly string[]): void {
+    remember(owner, bound, (stamp) => ({ ...stamp, name, account }))
+  }
+
+  function tellAsk(owner: OwnerId, name: AskEvent['name'], ask: Ask): void {
+    remember(owner, name === 'decided' ? [ask.caller] : [], (stamp) => ({ ...stamp, name, ask }))
+  }
+
+  function remember(
+    owner: OwnerId,
+    bound: readonly string[],
+    made: (stamp: Pick<ValetkeyEvent, 'id' | 'at'>) => ValetkeyEvent,
+  ): void {
     const at = now()
     // A clock that is set back does not put a later event before an earlier one.
     last = { at: Math.max(at.getTime(), last.at), number: last.number + 1 }
-    const event = { id: `${last.at}-${last.number}`, name, at, account }
+    const event = made({ id: `${last.at}-${last.number}`, at })
     past = [...past, { ...last, owner, bound, event }].slice(-REMEMBERED)
     for (const wake of listeners) wake()
   }
@@ -53,7 +67,7 @@ export function openHappenings(now: () => Date): Happenings {
     try {
       const begun = last
       for await (const one of news(caller, query))
-        if (isOwner(caller) || isLater(one, begun) || isLast(one) || (await mayKnow(one.event.account.id)))
+        if (isOwner(caller) || isLater(one, begun) || isLast(one) || (await isTheirs(one, mayKnow)))
           yield one.event
     } finally {
       const left = (listening.get(who) ?? 1) - 1
@@ -87,7 +101,7 @@ export function openHappenings(now: () => Date): Happenings {
     past = past.filter((one) => one.owner !== owner)
   }
 
-  return { tell, listen, forget }
+  return { tell, tellAsk, listen, forget }
 }
 
 function tooMany(): ValetkeyError {
@@ -103,6 +117,11 @@ function concerns({ owner, bound }: Happening, caller: Caller): boolean {
 /** The bindings ended with the account, so whoever was bound at the time is told of that. */
 function isLast({ event }: Happening): boolean {
   return event.name === 'revoked'
+}
+
+/** What was answered stays the business of whoever asked. */
+async function isTheirs({ event }: Happening, mayKnow: MayKnow): Promise<boolean> {
+  return 'ask' in event || mayKnow(event.account.id)
 }
 
 /** The moments of an earlier run count too: by them a listener goes on where that one ended. */

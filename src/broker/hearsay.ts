@@ -1,5 +1,6 @@
 import type { EventName } from '#client'
 import type { AccountRow, Changed } from '../model/storage.ts'
+import { hearAsks } from './asks/hearsay.ts'
 import type { Kit } from './kit.ts'
 import { tell } from './telling.ts'
 
@@ -10,17 +11,28 @@ import { tell } from './telling.ts'
  */
 export function hearOthers(kit: Kit): void {
   const heard = new Map<string, number>()
+  const hearAsk = hearAsks(kit)
   let last: Promise<void> = Promise.resolve()
   kit.storage.changes?.((what) => {
     // What was ended elsewhere in the meantime may be among it.
-    if (what === 'missed') return kit.accessTokens.forgetAll()
+    if (what === 'missed') {
+      lookAtCallers(kit)
+      return kit.accessTokens.forgetAll()
+    }
+    if (what.table === 'asks') last = last.then(() => hearAsk(what)).catch(() => undefined)
     if (what.own) return
     if (what.table === 'leases') return kit.streams.lookAt(what.record)
+    if (what.table === 'keys') return lookAtCallers(kit, what.record)
     if (what.table !== 'accounts') return
     if (!LIVING.includes(what.is)) kit.accessTokens.forget(what.record)
     for (const wake of kit.awaited.get(what.record) ?? []) wake()
     last = last.then(() => passOn(kit, what, heard)).catch(() => undefined)
   })
+}
+
+/** Whoever was ended elsewhere has no socket here any more. */
+function lookAtCallers({ keyring }: Kit, id?: string): void {
+  keyring.lookAt(id).catch(() => undefined)
 }
 
 const LIVING: readonly Changed['is'][] = ['connected', 'failing']

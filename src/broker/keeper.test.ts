@@ -44,7 +44,7 @@ describe('a locked vault', () => {
       owner.reveal({ address }),
       owner.forward({ address, method: 'GET', path: '/' }),
       owner.revoke(address),
-      owner.bind({ caller: 'app:reports', address, may: ['lend'] }),
+      owner.bind({ caller: 'app:reports', address, may: ['lend'], asks: 'never' }),
       owner.unbind('bind-1'),
       owner.bindings(),
       owner.leases(),
@@ -110,7 +110,7 @@ describe('another master key', () => {
 describe('erasing the owner', () => {
   it('leaves nothing of theirs, and a record that is whole', async () => {
     const { id } = await house.owner.connect({ provider: 'openai' })
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     await lend()
     await house.keeper.eraseOwner('person:owner')
     const tables = ['accounts', 'bindings', 'leases', 'flowSessions'] as const

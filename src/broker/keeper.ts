@@ -97,12 +97,17 @@ async function status(
 }
 
 /** A vault whose record cannot be found again is not left open without one. */
-async function open({ chain, schedule, now }: Kit, { keeper }: House, passphrase?: Secret): Promise<void> {
+async function open(
+  { chain, schedule, keyring, now }: Kit,
+  { keeper }: House,
+  passphrase?: Secret,
+): Promise<void> {
   await keeper.unlock(passphrase)
   await chain.resume().catch((error: unknown) => {
     keeper.lock()
     throw error
   })
+  await keyring.takeUp()
   schedule.expect(now().getTime())
 }
 
@@ -115,6 +120,7 @@ async function lock(kit: Kit, house: House, caller: Caller): Promise<VaultStatus
   await renewalsOver(kit, LAST_ANSWERS_MS)
   await kit.chain.pause()
   kit.accessTokens.forgetAll()
+  kit.memory.forget()
   kit.streams.cut({}, isLocked())
   house.keeper.lock()
   return status(kit, house, caller)
@@ -131,7 +137,16 @@ async function eraseOwner(kit: Kit, { keeper }: House, owner: OwnerId): Promise<
   kit.streams.cut({ owner }, isOver('the account was erased'))
   happenings.forget(owner)
   await storage.transaction('synced', async (rows) => {
-    for (const table of ['accounts', 'bindings', 'leases', 'flowSessions', 'outbox', 'usage'] as const)
+    for (const table of [
+      'accounts',
+      'bindings',
+      'keys',
+      'asks',
+      'leases',
+      'flowSessions',
+      'outbox',
+      'usage',
+    ] as const)
       await rows.remove(table, { owner })
   })
   return receipts.map(nobodyLeft)

@@ -1,10 +1,10 @@
-import { ValetkeyError } from '#client'
+import { ValetkeyError, type Who } from '#client'
 import type { Callbacks, OpenCallback } from '../model/callbacks.ts'
-import type { Caller } from '../model/caller.ts'
+import type { Caller, Proof } from '../model/caller.ts'
 import type { Credential } from '../model/credential.ts'
 import type { Client, Flow } from '../model/flow.ts'
 import type { AuditChain, Gate, Passage } from '../model/gate.ts'
-import type { Network } from '../model/network.ts'
+import type { StreamingNetwork } from '../model/network.ts'
 import type { Catalogue } from '../model/provider.ts'
 import type { AccountRow, Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
@@ -13,11 +13,15 @@ import type { Openings } from './forwarding/openings.ts'
 import type { Streams } from './forwarding/streams.ts'
 import type { Whole } from './grants.ts'
 import type { Happenings } from './happenings.ts'
+import type { Keyring } from './keys/keyring.ts'
+import type { Windows } from './limits.ts'
 import type { Lanes } from './outbox/lanes.ts'
 import type { AccessTokens } from './renewing/access-tokens.ts'
 import type { Breaker } from './schedule/breaker.ts'
 import type { Pace } from './schedule/pace.ts'
 import type { Schedule } from './schedule/schedule.ts'
+import type { Ledger } from './warm/ledger.ts'
+import type { Memory } from './warm/memory.ts'
 
 /** All that the verbs work with; handed to each as its first parameter. */
 export interface Kit {
@@ -27,11 +31,13 @@ export interface Kit {
   readonly storage: Storage
   readonly catalogue: Catalogue
   readonly flows: ReadonlyMap<string, Flow>
-  readonly network: Network
+  readonly network: StreamingNetwork
   readonly happenings: Happenings
   readonly callbacks: Callbacks
   /** The clients that come with this installation, by their provider. */
   readonly clients: Readonly<Record<string, Client>>
+  /** Where the public document is that describes this client, if the operator has one. */
+  readonly clientDocument: string | undefined
   /** The desk of a caller, for what comes in by another way than a door. */
   readonly desk: (caller: Caller) => Desk
   readonly accessTokens: AccessTokens
@@ -53,12 +59,24 @@ export interface Kit {
   readonly troubles: Map<string, ValetkeyError>
   /** What was refused although it had just been renewed, by its account; until then it is not renewed for that again. */
   readonly refusedFresh: Map<string, { readonly generation: number; readonly until: number }>
+  /** What uses were decided by, for as long as nothing of it is changed. */
+  readonly memory: Memory
+  /** Counts what shares a lease. */
+  readonly ledger: Ledger
   /** Puts lendings on record. */
   readonly openings: Openings
+  /** How often what has a rate was used of late. */
+  readonly windows: Windows
   /** What is being forwarded at this moment. */
   readonly streams: Streams
+  /** The callers that were narrowed and are looked after here. */
+  readonly keyring: Keyring
   /** The places that browsers are awaited at, by their session. */
   readonly returning: Map<string, OpenCallback>
+  /** Who waits for what the owner says, by the ask. */
+  readonly undecided: Map<string, Set<() => void>>
+  /** Which program stands behind a caller, as far as this computer can tell. */
+  readonly who: (proof: Proof) => Who
   readonly now: () => Date
   /** Milliseconds that only go forward, whatever becomes of the computer's clock. */
   readonly monotonic: () => number

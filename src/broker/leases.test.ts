@@ -23,7 +23,7 @@ beforeEach(async () => {
   house = await openTestHouse({ flows: [apiKeyFlow, made.flow], providers: [PRACTICE], origins })
   await house.owner.connect({ provider: 'practice' })
   await house.owner.connect({ provider: 'openai', fields: { key: new Secret(key) } })
-  await house.owner.bind({ caller: APP, address: 'openai', may: ['forward'] })
+  await house.owner.bind({ caller: APP, address: 'openai', may: ['forward'], asks: 'never' })
 })
 
 afterEach(async () => {
@@ -264,7 +264,7 @@ describe('what is under way', () => {
 
   it('ends soon after the binding by which it began is over', async () => {
     const ends = new Date(house.clock.now().getTime() + 60_000)
-    await house.owner.bind({ caller: APP, address: 'openai', may: ['forward'], until: ends })
+    await house.owner.bind({ caller: APP, address: 'openai', may: ['forward'], asks: 'never', until: ends })
     const { over } = await flowing(house.as(APP))
     house.clock.pass({ minutes: 1 })
     expect(await over).toMatchObject({ code: 'cancelled' })

@@ -58,7 +58,7 @@ describe('lending', () => {
   })
 
   it('gives every caller a lease of their own, however many come at once', async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     const app = house.as('app:reports')
     await Promise.all(Array.from({ length: 20 }, () => [lend(), app.lend({ address: 'practice' })]).flat())
     const leases = await house.owner.leases()
@@ -114,7 +114,12 @@ describe('lending', () => {
 
 describe('what never dies by itself', () => {
   it('is lent to nobody, not even to its owner', async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'key', may: ['lend', 'forward', 'reveal'] })
+    await house.owner.bind({
+      caller: 'app:reports',
+      address: 'key',
+      may: ['lend', 'forward', 'reveal'],
+      asks: 'never',
+    })
     for (const desk of [house.owner, house.as('app:reports')])
       expect(await refusal(desk.lend({ address: 'key' }))).toEqual({
         code: 'forward-only',
@@ -148,7 +153,7 @@ describe('revealing', () => {
       code: 'not-allowed',
       hint: 'valetkey bind me key --may reveal --until 10m',
     })
-    await house.owner.bind({ caller: 'app:reports', address: 'key', may: ['forward'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'key', may: ['forward'], asks: 'never' })
     expect(await refusal(reveal(house.as('app:reports')))).toMatchObject({ code: 'not-allowed' })
   })
 
@@ -168,7 +173,7 @@ describe('the list of leases', () => {
   it('holds those that are live, the latest first', async () => {
     await lend()
     house.clock.pass({ minutes: 30 })
-    await house.owner.bind({ caller: 'node:n1', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'node:n1', address: 'practice', may: ['lend'], asks: 'never' })
     await house.as('node:n1').lend({ address: 'practice' })
     expect((await house.owner.leases()).map(({ caller }) => caller)).toEqual(['node:n1', 'person:owner'])
     house.clock.pass({ minutes: 30 })
@@ -185,7 +190,12 @@ describe('the list of leases', () => {
   })
 
   it('ends with the binding by which it was lent', async () => {
-    const { id } = await house.owner.bind({ caller: 'node:n1', address: 'practice', may: ['lend'] })
+    const { id } = await house.owner.bind({
+      caller: 'node:n1',
+      address: 'practice',
+      may: ['lend'],
+      asks: 'never',
+    })
     await house.as('node:n1').lend({ address: 'practice' })
     await lend()
     await house.owner.unbind(id)

@@ -7,6 +7,7 @@ import type { LendRequest, Lent } from '../model/words.ts'
 import { addressOf } from './accounts.ts'
 import { isStanding, type Whole } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
+import { holdTo } from './limits.ts'
 import { freshWhole } from './refresh.ts'
 import { refusedAnyway, renewRefused } from './renewing/refused.ts'
 
@@ -21,7 +22,7 @@ export async function lend(
   verb: 'lend' | 'reveal',
   request: LendRequest,
 ): Promise<Lent> {
-  const passage = await kit.gate.pass(caller, verb, { address: request.address })
+  const passage = await kit.gate.pass(caller, verb, request)
   return behind(
     passage,
     async () => {
@@ -31,6 +32,7 @@ export async function lend(
       const { account, credential } = await instead(kit, caller, whole, request.refused)
       if (verb === 'lend') refuseStanding(account, credential)
       refuseDead(account, credential, kit.now(), request.minValidity)
+      await holdTo(kit, caller, passage, verb)
       const { worn, tokenType, expiresAt, scopes } = credential
       const asked = { account, caller: caller.id, verb, purpose, dies: expiresAt }
       const lease = await kit.openings({ ...asked, scopes: credential.wornScopes ?? scopes })
@@ -46,8 +48,9 @@ export async function lend(
  * it says counts for this caller alone.
  */
 async function instead(kit: Kit, caller: Caller, whole: Whole, refused: Secret | undefined): Promise<Whole> {
+  if (refused === undefined) return whole
   const { worn } = whole.credential
-  const isThis = Object.values(worn).some((secret) => secret.reveal() === refused?.reveal())
+  const isThis = Object.values(worn).some((secret) => secret.reveal() === refused.reveal())
   if (!isThis) return whole
   const age = kit.now().getTime() - whole.issuedAt.getTime()
   const isFresh = age >= 0 && age < JUST_ISSUED_MS

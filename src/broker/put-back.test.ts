@@ -36,7 +36,7 @@ describe('[security 19.3] an older copy of the vault that was put back', () => {
   it('goes on with those that were not', async () => {
     await backUp()
     await house.owner.audit({})
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     await putBack()
     await house.keeper.acceptRestore()
     expect(await lend()).toBe(upstream.token)

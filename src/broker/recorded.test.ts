@@ -28,7 +28,7 @@ const VERBS: ReadonlyArray<readonly [string, (desk: Desk, address: string) => Pr
   ['connect', (desk, address) => desk.connect({ provider: address })],
   ['connect', (desk, bucket) => desk.connect({ provider: 'practice', bucket })],
   ['connect', (desk, bucket) => desk.connect({ bucket })],
-  ['bind', (desk, address) => desk.bind({ caller: 'app:x', address, may: ['lend'] })],
+  ['bind', (desk, address) => desk.bind({ caller: 'app:x', address, may: ['lend'], asks: 'never' })],
 ]
 
 describe('what is refused before an account was looked for', () => {
@@ -58,7 +58,7 @@ describe('what is refused before an account was looked for', () => {
 
   it('is on record where the binding was changed outside', async () => {
     await house.owner.connect({ provider: 'practice' })
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     await house.inFile((file) => file.exec("update sealed set bytes = zeroblob(80) where field = 'terms'"))
     const refused = await refusal(house.as('app:reports').lend({ address: 'practice' }))
     expect(refused).toMatchObject({ code: 'tampered' })

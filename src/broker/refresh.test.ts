@@ -109,7 +109,7 @@ describe('a token that soon dies', () => {
   })
 
   it('is renewed once for a hundred callers, with one line on record, and all have the same', async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     passUntil(0)
     const { there, goOn } = stopped()
     const desks = Array.from({ length: 100 }, (_, n) => (n % 2 === 0 ? house.owner : house.as('app:reports')))
@@ -300,7 +300,7 @@ describe('a grant that is over for good', () => {
 
   it('is told with the reason, and its tokens are erased at once', async () => {
     const { id } = (await account()) ?? {}
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     passUntil(30)
     upstream.meanwhile = gone
     const over = {

@@ -32,9 +32,14 @@ export async function refresh(kit: Kit, caller: Caller, address: string): Promis
 
 /** The grant with a credential that lives long enough, renewed inside this call when it must be. */
 export async function freshWhole(kit: Kit, of: AccountRow, minValiditySeconds?: number): Promise<Whole> {
-  const whole = livingOf(await takeWhole(kit, of))
+  const since = kit.memory.moment()
+  const known = kit.memory.whole(of)
+  const whole = livingOf(known ?? (await takeWhole(kit, of)))
   const { credential, account } = whole
-  if (lives(credential, kit.now(), marginOf(whole, minValiditySeconds))) return whole
+  if (lives(credential, kit.now(), marginOf(whole, minValiditySeconds))) {
+    if (known === undefined) kit.memory.keepWhole(whole, since)
+    return whole
+  }
   if (!isRenewable(kit, account, credential)) return whole
   return renewedInTime(kit, whole).catch((error: unknown) => {
     // Trouble that may pass is no reason to withhold what still lives as long as was asked for.
@@ -70,8 +75,8 @@ function marginOf(whole: Whole, minValiditySeconds = Number.NaN): number {
   return Math.max(asked < life ? asked : usualMargin(whole), ROUNDING_MS)
 }
 
-/** A renewal on a program's behalf is the owner's own, and stands on record as such. */
-function onBehalfOf({ owner }: AccountRow): Caller {
+/** What is done on a program's behalf, such as a renewal, is the owner's own, and stands on record as such. */
+export function onBehalfOf({ owner }: Pick<AccountRow, 'owner'>): Caller {
   if (owner === 'installation') throw new ValetkeyError('internal-error', 'the installation has no accounts')
   return { id: owner as Caller['id'], owner, proof: { door: 'broker' } }
 }

@@ -35,7 +35,7 @@ beforeEach(async () => {
     providers: [PRACTICE],
   })
   await house.owner.connect({ provider: 'github', fields: fields(ada) })
-  await house.owner.bind({ caller: 'app:reports', address: 'github', may: ['forward'] })
+  await house.owner.bind({ caller: 'app:reports', address: 'github', may: ['forward'], asks: 'never' })
 })
 
 afterEach(async () => {

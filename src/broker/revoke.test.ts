@@ -44,8 +44,8 @@ const sealedOf = (record: string) =>
 describe('revoking', () => {
   it('ends the credential at its provider, then here, and says which pieces died', async () => {
     const { id } = (await account()) ?? {}
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
-    await house.owner.bind({ caller: 'app:other', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
+    await house.owner.bind({ caller: 'app:other', address: 'practice', may: ['lend'], asks: 'never' })
     await house.as('app:reports').lend({ address: 'practice' })
     await house.owner.lend({ address: 'practice' })
     expect(await house.owner.revoke('practice')).toEqual({
@@ -84,7 +84,7 @@ describe('revoking', () => {
 
   it('leaves nothing of it in the vault, sealed or not', async () => {
     const { id = '' } = (await account()) ?? {}
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     const sealed = await sealedOf(id)
     expect(sealed.map(({ field }) => field).toSorted()).toEqual([
       'kept:refreshToken',
@@ -166,7 +166,12 @@ describe('revoking', () => {
   })
 
   it('is for the owner alone', async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend', 'forward', 'reveal'] })
+    await house.owner.bind({
+      caller: 'app:reports',
+      address: 'practice',
+      may: ['lend', 'forward', 'reveal'],
+      asks: 'never',
+    })
     expect(await refusal(house.as('app:reports').revoke('practice'))).toMatchObject({ code: 'not-allowed' })
     expect(await house.owner.accounts()).toHaveLength(1)
   })

@@ -5,6 +5,7 @@ import type { Receipt } from '../model/words.ts'
 import { addressOf } from './accounts.ts'
 import { callersBoundTo } from './bindings.ts'
 import { isOver } from './forwarding/streams.ts'
+import { endAllCallers } from './keys/ending.ts'
 import { accountOf, behind, type Kit, notConnected } from './kit.ts'
 import { type Cut, cutOff } from './outbox/cutting.ts'
 import { inShort, putOnRecord, queued, type Told, tellNow, unreadable } from './outbox/outbox.ts'
@@ -51,12 +52,13 @@ function whoseOf(owner: string | undefined): AccountRow['owner'] | typeof EVERY_
   throw new ValetkeyError('invalid-request', 'this is not an owner', { hint: 'one is written person:ada' })
 }
 
-/** Each of them has a line of its own on the record. */
+/** And every caller that was narrowed from somebody. Each account has a line of its own on the record. */
 export async function endAllOf(
   kit: Kit,
   owner: AccountRow['owner'] | typeof EVERY_OWNER,
   patience?: number,
 ): Promise<readonly Receipt[]> {
+  await endAllCallers(kit, owner)
   const rows = await kit.storage.list('accounts', { owner }, { orderBy: 'connectedAt' })
   const accounts = rows.filter(({ status }) => status !== 'revoked')
   const receipts = await endAccounts(kit, accounts, patience)

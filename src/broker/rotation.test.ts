@@ -49,8 +49,8 @@ const passDays = async (days: number) => {
 async function told(): Promise<readonly string[]> {
   const events: string[] = []
   const signal = AbortSignal.timeout(300)
-  for await (const { name, account } of house.owner.events({ after: '0-0', signal }))
-    events.push(`${name} ${account.providerId}`)
+  for await (const told of house.owner.events({ after: '0-0', signal }))
+    if ('account' in told) events.push(`${told.name} ${told.account.providerId}`)
   return events
 }
 
@@ -200,7 +200,7 @@ describe('rotating by rule', () => {
   }, 60_000)
 
   it('is for the owner to say', async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'key', may: ['forward'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'key', may: ['forward'], asks: 'never' })
     const refused = house.as('app:reports').rotateEvery('key', 1)
     expect(await refusal(refused)).toMatchObject({ code: 'not-allowed' })
     expect(await refusal(house.owner.rotateEvery('openai', 1))).toMatchObject({ code: 'not-connected' })

@@ -1,16 +1,20 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ValetkeyError } from '#client'
+import { type Endless, endlessProvider } from '../../test/endless.ts'
 import { openTestHouse, refusal, type TestHouse } from '../../test/house.ts'
 import { openServer, type PostgresServer } from '../../test/postgres.ts'
 import { PRACTICE } from '../../test/practice.ts'
 import { renewingFlow, type Upstream } from '../../test/renewing.ts'
+import type { CallerId } from '../model/caller.ts'
+import { Secret } from '../model/secret.ts'
 import type { ValetkeyEvent } from '../model/words.ts'
 import { canaryBytes } from '../testing/canary.ts'
 
 const env = { VALETKEY_KEY: canaryBytes('mk', 32).toString('base64url') }
 
 let server: PostgresServer
+let provider: Endless
 let url: string
 let upstream: Upstream
 let one: TestHouse
@@ -19,8 +23,12 @@ let ears: { stop(): Promise<void> }[]
 
 beforeAll(async () => {
   server = await openServer()
+  provider = await endlessProvider()
 })
-afterAll(() => server.close())
+afterAll(async () => {
+  await provider.close()
+  await server.close()
+})
 
 beforeEach(async () => {
   url = await server.newVault()
@@ -28,7 +36,12 @@ beforeEach(async () => {
   const made = renewingFlow()
   upstream = made.upstream
   const open = () =>
-    openTestHouse({ env: { ...env, DATABASE_URL: url }, flows: [made.flow], providers: [PRACTICE] })
+    openTestHouse({
+      env: { ...env, DATABASE_URL: url },
+      flows: [made.flow],
+      providers: [PRACTICE],
+      origins: { practice: provider.origin },
+    })
   one = await open()
   other = await open()
 })
@@ -213,7 +226,71 @@ describe('two brokers of one database', () => {
     await wait(50)
     expect(named(here)).toEqual(['connected', 'needs-reauth', 'connected', 'revoked'])
     expect(named(there)).toEqual(named(here))
-    expect(here[1]?.account).toMatchObject({ status: 'needs-reauth', reason: 'it was used before' })
+    expect(here[1]).toMatchObject({ account: { status: 'needs-reauth', reason: 'it was used before' } })
+  })
+
+  it('ask the owner wherever they listen, tell whoever waits, and take once for once among them', async () => {
+    await one.owner.connect({ provider: 'practice' })
+    const [here, there] = [heardBy(one), heardBy(other)]
+    const reason = 'weekly report'
+    const app = [one, other].map((house) => house.as('app:reports'))
+    const asked = await app[0]?.ask({ address: 'practice', may: ['lend'], reason })
+    const { id = '' } = asked ?? {}
+    await until(() => there.length === 1)
+    expect(await other.owner.asks()).toEqual([asked])
+    const waiting = app[0]?.asked(id, 30)
+    const decided = await other.owner.decide(id, 'once')
+    expect(await waiting).toEqual(decided)
+    const uses = app.flatMap((desk) => Array.from({ length: 10 }, () => desk.lend({ address: 'practice' })))
+    const came = (await Promise.allSettled(uses)).filter(({ status }) => status === 'fulfilled')
+    expect(came).toHaveLength(1)
+    await until(() => here.length >= 3 && there.length >= 3)
+    await wait(50)
+    const asking = ['asked', 'decided', 'asked']
+    expect([named(here), named(there)]).toEqual([asking, asking])
+  })
+
+  it('know the callers that were narrowed at any of them, and cut off whom one of them ended', async () => {
+    await one.owner.connect({ provider: 'practice' })
+    const grants = [{ address: 'practice', may: ['lend', 'forward'] }] as const
+    const { key, secret } = await one.owner.narrow({ kind: 'key', grants })
+    const known = () => other.broker.recognise(secret ?? new Secret(''), { door: 'http' })
+    expect(await known()).toMatchObject({ id: key.id })
+    const caller = key.id as CallerId
+    await other.as(caller).lend({ address: 'practice' })
+    const { body } = await other.as(caller).forward({ address: 'practice', method: 'GET', path: '/endless' })
+    const over = (async () => {
+      for await (const _ of body ?? []);
+    })().catch((error: { code: string }) => error.code)
+    await until(() => provider.open() === 1)
+    const ended = Date.now()
+    await one.owner.endKey(key.id)
+    expect(await over).toBe('cancelled')
+    expect(Date.now() - ended).toBeLessThan(1_500)
+    expect(await known()).toBeUndefined()
+    expect(await refusal(other.as(caller).lend({ address: 'practice' }))).toMatchObject({
+      code: 'not-connected',
+    })
+    expect(await other.owner.keys()).toEqual([])
+  })
+
+  it('take away the socket of whom one of them ended', async () => {
+    await one.owner.connect({ provider: 'practice' })
+    const open = new Map<string, string>()
+    await other.broker.listenAt({
+      open: async ({ id }) => {
+        open.set(id, `/nowhere/${id}`)
+        return `/nowhere/${id}`
+      },
+      close: async (id) => void open.delete(id),
+    })
+    const grants = [{ address: 'practice', may: ['lend'] }] as const
+    const { key } = await other.owner.narrow({ kind: 'socket', grants })
+    expect([...open.keys()]).toEqual([key.id])
+    // Where several have the vault, one that is gone for good ends nobody; then time does.
+    expect(key.until).toEqual(new Date(other.clock.now().getTime() + 24 * 3_600_000))
+    await one.owner.endKey(key.id)
+    await until(() => open.size === 0)
   })
 
   it('forget whom one of them erased, and what was told of him', async () => {

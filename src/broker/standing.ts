@@ -2,15 +2,27 @@ import { type Caller, isOwner } from '../model/caller.ts'
 import type { Standing, Target } from '../model/gate.ts'
 import type { Account } from '../model/words.ts'
 import { findAccount, viewAccount } from './accounts.ts'
-import { bindingFor, bindingsOf } from './bindings.ts'
+import { bindingsOf } from './bindings.ts'
+import { rightsOf, standingOf } from './keys/standing.ts'
 import type { Kit } from './kit.ts'
+
+/** The same as `standing`, looked up where it is not remembered. */
+export async function recalledStanding(kit: Kit, caller: Caller, target: Target): Promise<Standing> {
+  const { address } = target
+  if (address === undefined) return standing(kit, caller, target)
+  const since = kit.memory.moment()
+  const known = kit.memory.standing(caller, address)
+  if (known !== undefined) return known
+  const found = await standing(kit, caller, target)
+  kit.memory.keepStanding(caller, address, found, since)
+  return found
+}
 
 /** What the gate has to know of a caller and an address before it judges. */
 export async function standing(kit: Kit, caller: Caller, target: Target): Promise<Standing> {
-  if (target.address === undefined) return { account: undefined, binding: undefined }
+  if (target.address === undefined) return standingOf(kit, caller, target)
   const account = await findAccount(kit, kit.storage, caller.owner, target.address)
-  const binding = account && (await bindingFor(kit, caller, account))
-  return { account, binding }
+  return { account, ...(await rightsOf(kit, caller, account ?? target.address)) }
 }
 
 /** The owner sees all of their accounts, anybody else those they are bound to. */

@@ -38,7 +38,8 @@ beforeEach(async () => {
     )
   const [one] = brokers
   await one?.owner.connect({ provider: 'practice' })
-  for (const caller of APPS) await one?.owner.bind({ caller, address: 'practice', may: ['lend', 'forward'] })
+  for (const caller of APPS)
+    await one?.owner.bind({ caller, address: 'practice', may: ['lend', 'forward'], asks: 'never' })
 })
 afterEach(async () => {
   for (const broker of brokers) await broker.close()

@@ -23,8 +23,8 @@ beforeEach(async () => {
   })
   await house.owner.connect({ provider: 'practice' })
   await house.owner.connect({ provider: 'openai', fields: { key: new Secret(key) } })
-  await house.owner.bind({ caller: APP, address: 'practice', may: ['lend'] })
-  await house.owner.bind({ caller: APP, address: 'openai', may: ['forward', 'reveal'] })
+  await house.owner.bind({ caller: APP, address: 'practice', may: ['lend'], asks: 'never' })
+  await house.owner.bind({ caller: APP, address: 'openai', may: ['forward', 'reveal'], asks: 'never' })
 })
 
 afterEach(async () => {

@@ -13,22 +13,36 @@ const COLUMN = { lend: 'lends', forward: 'forwards', reveal: 'reveals' } as cons
   keyof UsageRow
 >
 
+/** A row of this name beside the days counts what a budget was used for. It stands behind every day there is. */
+export const BUDGET_DAY = '~'
+
 /** Whose use of which account on which day. */
 export type UsageKey = Pick<UsageRow, 'owner' | 'accountId' | 'caller' | 'day'>
 
 /** `2026-11-20`, by UTC. */
 export function dayOf(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().slice(0, 10)
+  const number = Math.floor(milliseconds / DAY_MS)
+  if (number !== latest.number) latest = { number, name: new Date(milliseconds).toISOString().slice(0, 10) }
+  return latest.name
 }
 
-/** Counts on, or back. It has to be a part of the transaction in which the use is written down. */
-export async function countUse(rows: Rows, key: UsageKey, verb: LeaseVerb, times: number): Promise<void> {
+/** Nearly all that is counted is counted on one day. */
+let latest = { number: Number.NaN, name: '' }
+
+/** Counts on, or back, and says how much that makes. It has to be a part of the transaction in which the use is written down. */
+export async function countUse(rows: Rows, key: UsageKey, verb: LeaseVerb, times: number): Promise<number> {
   const column = COLUMN[verb]
   const there = await rows.get('usage', key)
   const counted = Math.max(0, (there?.[column] ?? 0) + times)
-  if (there !== undefined) return void (await rows.update('usage', key, { [column]: counted }))
   const none = { lends: 0, forwards: 0, reveals: 0 }
-  await rows.insert('usage', [{ ...key, ...none, [column]: counted }])
+  if (there !== undefined) await rows.update('usage', key, { [column]: counted })
+  else await rows.insert('usage', [{ ...key, ...none, [column]: counted }])
+  return counted
+}
+
+/** How often it was, known without looking. Zero where nothing was counted yet. */
+export function setUse(rows: Rows, key: UsageKey, verb: LeaseVerb, counted: number): Promise<number> {
+  return rows.update('usage', key, { [COLUMN[verb]]: counted })
 }
 
 /** The owner sees everybody's, anybody else their own. */
@@ -41,7 +55,7 @@ export async function listUsage(kit: Kit, caller: Caller, query: UsageQuery = {}
   return kit.storage.transaction('soon', async (rows) => {
     const accounts = new Map((await accountsAt(kit, rows, caller, query)).map((one) => [one.id, one]))
     const by = whose === undefined ? {} : { caller: whose as UsageRow['caller'] }
-    const used = await rows.list('usage', { owner, ...by, day: { atLeast: since } })
+    const used = await rows.list('usage', { owner, ...by, day: { atLeast: since, before: BUDGET_DAY } })
     const seen = used.flatMap(({ owner: _, ...row }) => {
       const account = accounts.get(row.accountId)
       return account === undefined || isNothing(row) ? [] : [{ ...row, address: addressOf(account) }]

@@ -1,16 +1,18 @@
 import { type Field, ValetkeyError } from '#client'
-import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
+import type { Flow, FlowContext, FlowTurn, FlowYield } from '../model/flow.ts'
 import type { Secret } from '../model/secret.ts'
 import type { FlowAnswer } from '../model/words.ts'
 import { readCallback } from '../protocol/callback.ts'
+import { credentialOf, type Tokens } from './authorization-credential.ts'
 import { endGrant } from './authorization-end.ts'
 import { exchange } from './authorization-exchange.ts'
 import { type Asking, memorySchema, type Visiting } from './authorization-memory.ts'
 import { renew } from './authorization-renewal.ts'
 import { prepare } from './authorization-request.ts'
-import { type Found, knownValues } from './authorization-server.ts'
+import { type Found, knownValues, standingOf } from './authorization-server.ts'
 import { filled } from './filled.ts'
-import { openQuestions } from './key-fields.ts'
+import { ISSUED, issuedBefore } from './issued.ts'
+import { openQuestions, varsOf } from './key-fields.ts'
 import { recall, remember } from './memory.ts'
 
 /**
@@ -24,7 +26,13 @@ export function authorizationCodeFlow(found: Found = { servers: new Map(), keys:
     nature: 'pure',
     comesBack: true,
 
-    begin: (context) => setOut(context, { stage: 'asking', values: knownValues(context) }, found),
+    takes: [ISSUED],
+
+    async begin(context) {
+      const issued = issuedBefore(context)
+      if (issued !== undefined) return { done: elsewhere(context, issued) }
+      return setOut(context, { stage: 'asking', values: knownValues(context) }, found)
+    },
 
     async next(context, memory, answer) {
       const held = recall(memorySchema, memory)
@@ -38,6 +46,13 @@ export function authorizationCodeFlow(found: Found = { servers: new Map(), keys:
     refresh: (context, credential) => renew(context, credential, found),
     revoke: (context, credential) => endGrant(context, credential, found),
   }
+}
+
+/** What was issued to the same client by another way is renewed and ended as if it had been asked for here. */
+function elsewhere(context: FlowContext, tokens: Tokens): FlowYield {
+  const credential = credentialOf(tokens, context.signIn.scopes, standingOf(context).oauth, context.now())
+  const vars = varsOf(context, knownValues(context))
+  return { credential, profile: { subject: null, displayName: null, vars } }
 }
 
 /** What the provider's addresses need is asked first; then the person goes. */

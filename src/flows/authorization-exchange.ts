@@ -11,7 +11,7 @@ import { type Meaning, troubleOf } from '../protocol/trouble.ts'
 import { userinfo } from '../protocol/userinfo.ts'
 import { credentialOf, type Tokens } from './authorization-credential.ts'
 import type { Visiting } from './authorization-memory.ts'
-import { type Found, keysOf, standingOf } from './authorization-server.ts'
+import { type Found, keysOf, resourceOf, standingOf } from './authorization-server.ts'
 import type { Values } from './key-fields.ts'
 import { liveCheck } from './live-check.ts'
 import { personOf } from './person.ts'
@@ -51,7 +51,8 @@ async function redeem(context: FlowContext, held: Visiting, params: URLSearchPar
     ...(verifier === undefined ? {} : { pkceCodeVerifier: verifier }),
     ...(nonce === undefined ? {} : { expectedNonce: nonce }),
   }
-  return authorizationCodeGrant(config, answered(held, params), checks).catch((error: unknown) => {
+  const url = answered(held, params)
+  return authorizationCodeGrant(config, url, checks, resourceOf(oauth)).catch((error: unknown) => {
     throw troubleOf(error, { invalid_grant: SPENT })
   })
 }

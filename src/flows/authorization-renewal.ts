@@ -11,7 +11,7 @@ import { renewalAnswer, SET_ASIDE } from '../protocol/renewal-answer.ts'
 import type { Server } from '../protocol/server.ts'
 import { type Meaning, troubleOf } from '../protocol/trouble.ts'
 import { succeeding, type Tokens } from './authorization-credential.ts'
-import { type Found, keysOf, serverAgain, standingOf } from './authorization-server.ts'
+import { type Found, keysOf, resourceOf, serverAgain, standingOf } from './authorization-server.ts'
 
 type Meanings = Readonly<Record<string, Meaning>>
 
@@ -55,9 +55,11 @@ export async function renew(context: FlowContext, before: Credential, found: Fou
   refuseAnother(server, signedIn?.iss)
   const judge = renewalAnswer(oauth.answers)
   const config = configurationFor({ ...context, server, client, clientAuth: oauth.clientAuth, judge })
-  const tokens = await refreshTokenGrant(config, refreshToken.reveal()).catch((error: unknown) => {
-    throw troubleOf(error, meaningsAt(oauth), UNKNOWN)
-  })
+  const tokens = await refreshTokenGrant(config, refreshToken.reveal(), resourceOf(oauth)).catch(
+    (error: unknown) => {
+      throw troubleOf(error, meaningsAt(oauth), UNKNOWN)
+    },
+  )
   const aside = tokens[SET_ASIDE]
   const fresh = signedIn && typeof aside === 'string' ? aside : undefined
   const isProven =

@@ -9,13 +9,14 @@ import type { FlowContext } from '../model/flow.ts'
 import type { OAuth, SignIn } from '../model/provider.ts'
 import { configurationFor } from '../protocol/client.ts'
 import { isScope } from '../protocol/scopes.ts'
-import type { Server } from '../protocol/server.ts'
+import { refuseDowngrade, type Server } from '../protocol/server.ts'
 import { tokenAnswer } from '../protocol/token-answer.ts'
 import type { Visiting } from './authorization-memory.ts'
-import { type Found, keysOf, serverOf, standingOf } from './authorization-server.ts'
+import { type Found, keysOf, resourceOf, serverOf, standingOf } from './authorization-server.ts'
 import { own, type Values, varsOf } from './key-fields.ts'
 
 const VISIT_MS = 10 * 60_000
+const OFFLINE = 'offline_access'
 
 /**
  * Everything of a request for authorization, made before the person is sent off: whose answer is
@@ -29,7 +30,7 @@ export async function prepare(context: FlowContext, values: Values, found: Found
   if (redirectUri === undefined || state === undefined)
     throw new ValetkeyError('flow-failed', 'there is no address to come back to')
   refuseDowngrade(oauth, server)
-  const scopes = scopesFor([...signIn.scopes, ...ownScopes(values)], server)
+  const scopes = scopesFor([...signIn.scopes, ...ownScopes(values)], server, oauth)
   const openId = scopes.includes('openid')
   if (openId) keysOf(context, server, found)
   const request = {
@@ -57,10 +58,13 @@ async function addressOf(context: FlowContext, request: Omit<Visiting, 'url'>): 
   const judge = tokenAnswer({ answers: 'json', idToken: false })
   const config = configurationFor({ ...context, server, client, clientAuth: oauth.clientAuth, judge })
   const url = buildAuthorizationUrl(config, {
+    // OpenID Connect Core §11: without this word the other one may be ignored.
+    ...(oauth.resource !== undefined && scopes.includes(OFFLINE) ? { prompt: 'consent' } : {}),
     ...oauth.authorizeParams,
     response_type: 'code',
     redirect_uri: redirectUri,
     ...(scopes.length > 0 ? { scope: scopes.join(oauth.scopeSeparator) } : {}),
+    ...resourceOf(oauth),
     state,
     ...challenge,
     ...(nonce === undefined ? {} : { nonce }),
@@ -68,14 +72,6 @@ async function addressOf(context: FlowContext, request: Omit<Visiting, 'url'>): 
   const names = [...url.searchParams.keys()]
   if (new Set(names).size === names.length) return url
   throw new ValetkeyError('provider-not-configured', 'the endpoint of the provider speaks in our place')
-}
-
-/** Without a promise of PKCE a stolen code could be redeemed; nothing weaker is tried instead. */
-function refuseDowngrade({ pkce }: OAuth, server: Server): void {
-  if (pkce === 'none' || server.pkce) return
-  throw new ValetkeyError('provider-not-configured', 'the provider does not promise PKCE with S256', {
-    hint: 'its metadata name no code_challenge_methods_supported',
-  })
 }
 
 /** What else the sign-in asks for is remembered with the account, so that it is not asked for twice. */
@@ -98,9 +94,15 @@ function ownScopes(values: Values): readonly string[] {
   throw new ValetkeyError('invalid-request', 'these cannot be scopes')
 }
 
-/** A refresh token is asked for by name only where the server knows that name. */
-function scopesFor(scopes: readonly string[], server: Server): readonly string[] {
-  return scopes.filter((scope) => scope !== 'offline_access' || server.scopes?.includes(scope) !== false)
+/**
+ * A refresh token is asked for by name only where the server knows that name. A resource does not speak of it
+ * (it is no scope of the resource's), so for one it is asked for wherever the server knows it.
+ */
+function scopesFor(scopes: readonly string[], server: Server, { resource }: OAuth): readonly string[] {
+  if (resource === undefined)
+    return scopes.filter((scope) => scope !== OFFLINE || server.scopes?.includes(scope) !== false)
+  const own = scopes.filter((scope) => scope !== OFFLINE)
+  return server.scopes?.includes(OFFLINE) ? [...own, OFFLINE] : own
 }
 
 /** What the browser will tell is, until then, any of its choices: no link that is used before depends on it. */

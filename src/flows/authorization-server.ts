@@ -26,6 +26,11 @@ export function standingOf({ provider, client }: FlowContext): Standing {
   })
 }
 
+/** RFC 8707: said in every request to its authorization server, whether or not that has a use for it. */
+export function resourceOf({ resource }: OAuth): { readonly resource?: string } {
+  return resource === undefined ? {} : { resource }
+}
+
 /** What is known by now of all that the provider asks for. */
 export function knownValues({ provider, signIn, known }: FlowContext): Values {
   return Object.fromEntries(

@@ -6,7 +6,7 @@ import type { Vault } from '../model/vault.ts'
 import { findBase, findHead, passesThrough, recall, remember, vouchFor } from './anchorage.ts'
 import type { Link } from './layout.ts'
 import { paced } from './paced.ts'
-import { lockedError, notRecorded, openPen } from './pen.ts'
+import { type Beside, lockedError, notRecorded, openPen } from './pen.ts'
 import { lastToGo, removeUpTo } from './prune.ts'
 import { readEntries } from './reading.ts'
 import { troubleAtStart, verifyChain } from './verify.ts'
@@ -16,8 +16,10 @@ interface ChainParts {
   readonly vault: Vault
   readonly anchor: Anchor
   readonly now: () => Date
+  /** Takes what is to be written in one transaction with the entries that come next; see the pen. */
+  readonly beside?: (() => Beside | undefined) | undefined
   /** Told the anchor now and then, and of a sync or an anchor that could not be written. */
-  readonly log?: (line: string) => void
+  readonly log?: ((line: string) => void) | undefined
 }
 
 // A sync begins early enough to be under way before 50 ms have passed.

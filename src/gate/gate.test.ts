@@ -333,6 +333,7 @@ const BINDING = {
   accountId: ACCOUNT.id,
   address: 'github',
   asks: 'never',
+  limits: null,
   createdAt: now(),
   until: null,
 } as const

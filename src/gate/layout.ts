@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { NewEntry } from '../model/gate.ts'
 import type { AuditRow } from '../model/storage.ts'
 import type { Place } from '../model/vault.ts'
@@ -41,8 +41,24 @@ export interface WrittenEntry extends NewEntry {
   readonly at: number
 }
 
+type Whole = { readonly [K in keyof Required<WrittenEntry>]: WrittenEntry[K] }
+
+/** What is undefined is left out. */
 export function canonical(entry: WrittenEntry): string {
-  return JSON.stringify(entry, Object.keys(entry).sort())
+  const inOrder: Whole = {
+    at: entry.at,
+    caller: entry.caller,
+    code: entry.code,
+    detail: entry.detail,
+    opened: entry.opened,
+    outcome: entry.outcome,
+    owner: entry.owner,
+    proof: entry.proof,
+    seq: entry.seq,
+    target: entry.target,
+    verb: entry.verb,
+  }
+  return JSON.stringify(inOrder)
 }
 
 export function placeOf({ owner, seq }: Pick<AuditRow, 'owner' | 'seq'>): Place {
@@ -80,19 +96,20 @@ export function same(one: Uint8Array, other: Uint8Array): boolean {
 }
 
 function digest(parts: readonly Uint8Array[]): Uint8Array {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(four(part.length)).update(part)
-  return hash.digest()
+  let size = 0
+  for (const part of parts) size += 4 + part.length
+  const all = Buffer.allocUnsafe(size)
+  let at = 0
+  for (const part of parts) {
+    at = all.writeUInt32BE(part.length, at)
+    all.set(part, at)
+    at += part.length
+  }
+  return hash('sha256', all, 'buffer')
 }
 
 function bytes(text: string): Uint8Array {
   return Buffer.from(text, 'utf8')
-}
-
-function four(number: number): Uint8Array {
-  const all = Buffer.alloc(4)
-  all.writeUInt32BE(number)
-  return all
 }
 
 function eight(number: number): Uint8Array {

@@ -7,12 +7,21 @@ import type { Vault } from '../model/vault.ts'
 import { findHead, passesThrough } from './anchorage.ts'
 import { canonical, hashOf, type Link, placeOf, same } from './layout.ts'
 
+/** What is written in the same transaction as the entries of a turn, so that it stands with them or not at all. */
+export interface Beside {
+  write(rows: Rows): Promise<void>
+  /** Nothing of it stands. */
+  undone(): void
+}
+
 interface PenParts {
   readonly storage: Storage
   readonly vault: Vault
   readonly now: () => Date
   /** False while a sync is owed: then nothing may wait for the next one. */
   readonly maySoon: () => boolean
+  /** Taken in the moment in which the entries of a turn are. */
+  readonly beside?: (() => Beside | undefined) | undefined
   /** Told after each batch. */
   readonly wrote: (durability: Durability) => void
 }
@@ -36,12 +45,14 @@ interface Waiting {
   readonly at: number
   readonly written: (seq: number) => void
   readonly refused: (error: ValetkeyError) => void
+  /** Those who wait for the same entry. */
+  readonly others: Pick<Waiting, 'written' | 'refused'>[]
 }
 
 /** They happen often and give out only what soon dies; a power cut may cost the last 50 ms of them. */
 const SOON: readonly AuditVerb[] = ['lend', 'forward']
 
-export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen {
+export function openPen({ storage, vault, now, maySoon, beside, wrote }: PenParts): Pen {
   let head: Link | undefined
   let sure: Link | undefined
   let waiting: Waiting[] = []
@@ -49,7 +60,9 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
 
   function write(entry: NewEntry): Promise<number> {
     return new Promise((written, refused) => {
-      waiting.push({ entry, at: now().getTime(), written, refused })
+      const last = waiting.at(-1)
+      if (last !== undefined && isRepeat(last.entry, entry)) last.others.push({ written, refused })
+      else waiting.push({ entry, at: now().getTime(), written, refused, others: [] })
       flushing ??= flushAll()
     })
   }
@@ -59,30 +72,40 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
       await turnOver()
       const batch = waiting
       waiting = []
-      await flush(batch)
+      await flush(batch, beside?.())
     }
     flushing = undefined
   }
 
-  async function flush(batch: readonly Waiting[]): Promise<void> {
+  async function flush(batch: readonly Waiting[], also: Beside | undefined): Promise<void> {
     const durability = batch.every(({ entry }) => SOON.includes(entry.verb)) && maySoon() ? 'soon' : 'synced'
     try {
-      const rows = storage.shared ? await addBehind(batch, durability) : await add(batch, durability)
+      const rows = storage.shared
+        ? await addBehind(batch, durability, also)
+        : await add(batch, durability, also)
       head = rows.at(-1)
       if (durability === 'synced') sure = head
       rows.forEach(({ seq }, index) => {
-        batch[index]?.written(seq)
+        for (const { written } of waitingFor(batch[index])) written(seq)
       })
       wrote(durability)
     } catch (error) {
-      for (const { refused } of batch) refused(notRecorded(error))
+      also?.undone()
+      for (const { refused } of batch.flatMap(waitingFor)) refused(notRecorded(error))
     }
   }
 
-  async function add(batch: readonly Waiting[], durability: Durability): Promise<readonly AuditRow[]> {
+  async function add(
+    batch: readonly Waiting[],
+    durability: Durability,
+    also: Beside | undefined,
+  ): Promise<readonly AuditRow[]> {
     if (head === undefined) throw lockedError()
     const rows = await chained(batch, head)
-    await storage.transaction(durability, (to) => to.insert('audit', rows))
+    await storage.transaction(durability, async (to) => {
+      await to.insert('audit', rows)
+      await also?.write(to)
+    })
     return rows
   }
 
@@ -90,7 +113,11 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
    * Where others write to the same chain, it is in their turn with them, and behind what they wrote. What
    * was sealed beforehand is good when nobody wrote since.
    */
-  async function addBehind(batch: readonly Waiting[], durability: Durability): Promise<readonly AuditRow[]> {
+  async function addBehind(
+    batch: readonly Waiting[],
+    durability: Durability,
+    also: Beside | undefined,
+  ): Promise<readonly AuditRow[]> {
     const known = head
     if (known === undefined) throw lockedError()
     const ready = await chained(batch, known)
@@ -98,6 +125,7 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
       const there = await presentHead(to, known)
       const rows = there === known ? ready : await chained(batch, there, to)
       await to.insert('audit', rows)
+      await also?.write(to)
       return rows
     }
     return storage.transaction(durability, inTurn, { turn: 'audit' })
@@ -118,9 +146,9 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
   async function chained(batch: readonly Waiting[], after: Link, within?: Rows): Promise<AuditRow[]> {
     const rows: AuditRow[] = []
     let { seq, hash } = after
-    for (const { entry, at } of batch) {
+    for (const { entry, at, others } of batch) {
       seq += 1
-      const row = await sealedRow(vault, entry, seq, at, within)
+      const row = await sealedRow(vault, counted(entry, 1 + others.length), seq, at, within)
       hash = hashOf(hash, row)
       rows.push({ ...row, hash })
     }
@@ -144,6 +172,32 @@ export function openPen({ storage, vault, now, maySoon, wrote }: PenParts): Pen 
     write,
     drained: async () => flushing,
   }
+}
+
+function waitingFor(one: Waiting | undefined) {
+  return one === undefined ? [] : [one, ...one.others]
+}
+
+/** The same caller is lent the same on the same lease, in the very same turn: that is one entry, which says how often. */
+function isRepeat(one: NewEntry, other: NewEntry): boolean {
+  return (
+    other.verb === 'lend' &&
+    other.outcome === 'done' &&
+    other.detail !== undefined &&
+    other.opened === undefined &&
+    one.detail === other.detail &&
+    one.verb === 'lend' &&
+    one.outcome === 'done' &&
+    one.opened === undefined &&
+    one.caller === other.caller &&
+    one.owner === other.owner &&
+    one.target === other.target &&
+    one.proof === other.proof
+  )
+}
+
+function counted(entry: NewEntry, times: number): NewEntry {
+  return times === 1 ? entry : { ...entry, detail: `${entry.detail}, ${times} times` }
 }
 
 async function sealedRow(

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type AuditVerb, ERRORS, type May } from '#client'
 import { type Caller, type CallerId, THE_PERSON } from '../model/caller.ts'
-import type { Standing } from '../model/gate.ts'
+import type { Standing, Target } from '../model/gate.ts'
 import type { AccountRow } from '../model/storage.ts'
 import type { Binding } from '../model/words.ts'
 import { judge, type Refusal } from './policy.ts'
@@ -162,6 +162,42 @@ describe('what a bound caller may do', () => {
     deny(caller('app:nagging'), 'lend', 'github/work', 'ask-needed')
   })
 
+  it('is not asked about again where that was said of its program', () => {
+    const programs = ['/usr/bin/node', 'unknown']
+    const asking = (asks: Binding['asks'], executable?: string, verb: May = 'lend', more = {}) => {
+      const who = caller('app:asking')
+      const proof = { ...who.proof, ...(executable !== undefined && { executable }) }
+      const bound = binding('app:asking', 'github/work', ['lend', 'forward'], { asks })
+      const standing = { account: WORK, binding: bound, programs, ...more }
+      const verdict = judge({ ...who, proof }, verb, { address: 'github/work' }, standing, NOW)
+      return verdict.allowed ? 'allowed' : verdict.code
+    }
+    expect(asking('first-use', '/usr/bin/node')).toBe('allowed')
+    expect(asking('first-use', '/usr/bin/curl')).toBe('ask-needed')
+    expect(asking('first-use')).toBe('allowed')
+    expect(asking('always', '/usr/bin/node')).toBe('ask-needed')
+    expect(asking('always', '/usr/bin/curl', 'forward', { unasked: ['forward'] })).toBe('allowed')
+    expect(asking('always', '/usr/bin/curl', 'lend', { unasked: ['forward'] })).toBe('ask-needed')
+  })
+
+  it('takes whoever was narrowed for one program, whatever runs in it', () => {
+    const key = { ...caller('key:k'), proof: { door: 'test', executable: '/usr/bin/node' } }
+    const bound = binding('key:k', 'github/work', ['lend'], { asks: 'first-use' })
+    const verdict = (programs: readonly string[]) =>
+      judge(key, 'lend', { address: 'github/work' }, { account: WORK, binding: bound, programs }, NOW).allowed
+    expect([verdict(['/usr/bin/node']), verdict(['key:k'])]).toEqual([false, true])
+  })
+
+  it('asks whoever it is, and for whatever there is or is not; the owner alone answers', () => {
+    for (const who of [agent, stranger, caller('key:k'), caller('socket:s')]) {
+      allow(who, 'ask', 'github/work')
+      allow(who, 'ask', 'nowhere')
+      expect(judge(who, 'decide', { name: 'ask-1' }, nothing(), NOW)).toMatchObject({ code: 'not-allowed' })
+    }
+    deny(me, 'ask', 'github/work', 'invalid-request')
+    expect(judge(me, 'decide', { name: 'ask-1' }, nothing(), NOW).allowed).toBe(true)
+  })
+
   it('hears why an account has to be connected again', () => {
     const refusal = deny(agent, 'lend', 'tired', 'needs-reauth')
     expect(refusal.message).toContain('the grant was revoked')
@@ -230,6 +266,44 @@ it('says every refusal in lower case, with no full stop and with a next step', (
       }
     }
   }
+})
+
+describe('a caller that was narrowed', () => {
+  const key = caller('key:0123456789abcdef')
+  const line: readonly CallerId[] = [key.id, 'key:maker00000000000', 'person:owner']
+  const may = (who: Caller, verb: AuditVerb, target: Target, more: Partial<Standing> = {}) =>
+    judge(who, verb, target, { ...nobody, ...more }, NOW)
+  const nobody = { account: undefined, binding: undefined }
+  const allowed = { allowed: true }
+
+  it('narrows further, as anybody does: what is given is judged where it is written down', () => {
+    for (const who of [me, agent, stranger, key])
+      expect(may(who, 'narrow', { name: 'key ci' })).toEqual(allowed)
+  })
+
+  it('is ended by itself, by whoever made it however far above, and by the owner', () => {
+    const target = { name: key.id }
+    for (const who of [me, key, caller('key:maker00000000000')])
+      expect(may(who, 'end-key', target, { line })).toEqual(allowed)
+    const refused = may(stranger, 'end-key', target, { line })
+    expect(refused).toMatchObject({ allowed: false, code: 'not-found' })
+    expect(may(stranger, 'end-key', target, { line: [] })).toEqual(refused)
+    expect(may(key, 'end-key', { name: 'key:another000000000' }, { line: ['key:another000000000'] })).toEqual(
+      refused,
+    )
+  })
+
+  it('connects and connects again the addresses that it was given for that, and does nothing else there', () => {
+    const [at, rights] = [{ address: 'github/new' }, { may: ['connect'] as const }]
+    expect(may(key, 'connect', at, rights)).toEqual(allowed)
+    expect(may(key, 'connect', { address: 'github/work' }, { ...rights, account: WORK })).toEqual(allowed)
+    for (const verb of ['lend', 'forward', 'reveal', 'rotate', 'revoke', 'refresh', 'bind'] as const)
+      expect(may(key, verb, at, rights)).toMatchObject({ code: 'not-connected' })
+    expect(may(key, 'connect', at, { may: ['lend', 'forward', 'reveal'] })).toMatchObject({
+      code: 'not-connected',
+    })
+    expect(may(key, 'connect', { name: 'a pasted key' }, {})).toMatchObject({ code: 'not-allowed' })
+  })
 })
 
 function allow(who: Caller, verb: AuditVerb, address?: string, bound?: Binding): void {
@@ -303,6 +377,7 @@ function binding(who: CallerId, address: string, may: readonly May[], more: Part
     address,
     may,
     asks: 'never',
+    limits: null,
     createdAt: EARLIER,
     until: null,
     ...more,

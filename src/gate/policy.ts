@@ -1,5 +1,5 @@
 import { type AuditVerb, type ErrorCode, formatAddress, type May, parseAddress } from '#client'
-import { type Caller, isOwner } from '../model/caller.ts'
+import { type Caller, type CallerId, isOwner, programOf } from '../model/caller.ts'
 import { type Standing, type Target, VERBS_OF_A_BINDING } from '../model/gate.ts'
 import type { AccountRow } from '../model/storage.ts'
 import type { Binding } from '../model/words.ts'
@@ -20,6 +20,10 @@ interface Question {
   readonly target: Target
   readonly account: AccountRow | undefined
   readonly binding: Binding | undefined
+  readonly standing: Standing
+  readonly may: readonly May[]
+  /** Of the named key, who made it. */
+  readonly line: readonly CallerId[]
 }
 
 const ALLOWED: Verdict = { allowed: true }
@@ -56,7 +60,9 @@ export function judge(
 ): Verdict {
   const account = present(caller, standing.account)
   const binding = account && live(caller, account, standing.binding, now)
-  const question = { caller, verb, target, account, binding }
+  const { may = [], line = [] } = standing
+  const question = { caller, verb, target, account, binding, standing, may, line }
+  if (verb === 'ask') return isOwner(caller) ? nobodyToAsk(target) : ALLOWED
   if (isUse(verb)) return judgeUse(question, verb)
   return isOwner(caller) ? judgeOwner(question) : judgeOther(question)
 }
@@ -81,8 +87,15 @@ function judgeUse(question: Question, verb: May): Verdict {
   if (verb === 'lend' && account.standing !== 0) return forwardOnly(target)
   const free = isOwner(caller) && verb !== 'reveal'
   if (!free && !binding?.may.includes(verb)) return notGiven(question, verb)
-  if (!free && binding !== undefined && binding.asks !== 'never') return askNeeded(question, binding)
+  if (binding !== undefined && isToBeAsked(question, binding)) return askNeeded(question, binding)
   return account.status === 'needs-reauth' ? needsReauth(target, account) : ALLOWED
+}
+
+/** The owner is not asked about what they do themselves. */
+function isToBeAsked({ caller, verb, standing }: Question, { asks }: Binding): boolean {
+  const { programs = [], unasked = [] } = standing
+  if (isOwner(caller) || asks === 'never' || unasked.some((one) => one === verb)) return false
+  return asks === 'always' || !programs.includes(programOf(caller))
 }
 
 function judgeOwner({ caller, verb, target, account }: Question): Verdict {
@@ -92,7 +105,11 @@ function judgeOwner({ caller, verb, target, account }: Question): Verdict {
   return missing && NEEDS_ACCOUNT.includes(verb) ? notConnected(target) : ALLOWED
 }
 
-function judgeOther({ verb, target, binding }: Question): Verdict {
+function judgeOther({ caller, verb, target, binding, may, line }: Question): Verdict {
+  // Nobody gives what they do not have; what that is is looked at where it is written down.
+  if (verb === 'narrow') return ALLOWED
+  if (verb === 'end-key') return line.includes(caller.id) ? ALLOWED : noSuchKey()
+  if (verb === 'connect' && may.includes('connect')) return ALLOWED
   if (target.address !== undefined && binding === undefined) return notConnected(target)
   return refuse('not-allowed', `only the owner may ${wordsOf(verb)}`, 'ask the owner to do it')
 }
@@ -110,7 +127,7 @@ function live(caller: Caller, account: AccountRow, binding: Binding | undefined,
   return binding.until === null || binding.until > now ? binding : undefined
 }
 
-function isUse(verb: AuditVerb): verb is May {
+export function isUse(verb: AuditVerb): verb is May {
   return VERBS_OF_A_BINDING.some((use) => use === verb)
 }
 
@@ -123,6 +140,11 @@ function notConnected(target: Target): Refusal {
   const isAddress = parseAddress(target.address ?? '') !== undefined
   const hint = isAddress ? `valetkey connect ${address}` : 'valetkey providers'
   return refuse('not-connected', `no account at ${address} for you`, hint)
+}
+
+/** Whether it never was, has ended, or was made by somebody else. */
+function noSuchKey(): Refusal {
+  return refuse('not-found', 'there is no such key', 'valetkey keys')
 }
 
 function forwardOnly(target: Target): Refusal {
@@ -143,12 +165,17 @@ function notGiven({ caller, target, binding }: Question, verb: May): Refusal {
   return refuse('not-allowed', message, hint)
 }
 
+function nobodyToAsk(target: Target): Refusal {
+  const hint = `valetkey bind me ${asAsked(target)} --may reveal --until 10m`
+  return refuse('invalid-request', 'the owner has nobody to ask', hint)
+}
+
 function askNeeded({ caller, target }: Question, { may }: Binding): Refusal {
   const address = asAsked(target)
   return refuse(
     'ask-needed',
-    `the owner wants to be asked before ${caller.id} uses ${address}, and cannot be asked yet`,
-    `valetkey bind ${isOwner(caller) ? 'me' : caller.id} ${address} --may ${may.join(',')} --asks never`,
+    `the owner wants to be asked before ${caller.id} uses ${address}`,
+    `valetkey bind ${caller.id} ${address} --may ${may.join(',')} --asks never`,
   )
 }
 

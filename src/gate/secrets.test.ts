@@ -24,7 +24,7 @@ describe('the record', () => {
     await owner.answer(id, fields(key))
     await refusal(owner.lend({ address: 'openai' }))
     await refusal(owner.lend({ address: wrong }))
-    await owner.bind({ caller: 'app:x', address: 'openai', may: ['reveal'] })
+    await owner.bind({ caller: 'app:x', address: 'openai', may: ['reveal'], asks: 'never' })
     const lent = await house.as('app:x').reveal({ address: 'openai', purpose: 'to see' })
     expect(lent.token.reveal()).toBe(key)
     const { body } = await owner.forward({ address: 'openai', method: 'GET', path: '/v1/x' })

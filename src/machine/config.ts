@@ -19,6 +19,8 @@ const configSchema = z
     allow: z.array(opened).optional(),
     /** By host: the keys that its certificate may have; several, so that a server can change its key. */
     pins: z.record(pinnedHost, z.array(pin).min(1)).optional(),
+    /** The public address of a document that describes this client, for servers that take one for an id. */
+    clientDocument: z.string().refine(isDocument, 'is not an https address with a path').optional(),
     /** Where browsers come back to from a provider: to a port of their own, or to the page's. */
     callback: z.enum(['loopback', 'page']).optional(),
     port: z
@@ -46,6 +48,7 @@ const FIELDS = [
   'origins',
   'allow',
   'pins',
+  'clientDocument',
   'callback',
   'port',
 ] as const satisfies ReadonlyArray<keyof Config>
@@ -90,6 +93,12 @@ function invalid(file: string, why: string, hint: string): ValetkeyError {
 
 function isOrigin(text: string): boolean {
   return /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text
+}
+
+function isDocument(text: string): boolean {
+  const url = URL.parse(text)
+  const isHere = url?.protocol === 'http:' && url.hostname === '127.0.0.1'
+  return url !== null && (url.protocol === 'https:' || isHere) && url.href === text && url.pathname !== '/'
 }
 
 function isHost(text: string): boolean {

@@ -86,6 +86,12 @@ export async function readFolder(folder: string, ending: string): Promise<{ file
   return Promise.all(read)
 }
 
+/** A file of text in a folder of ours, which is made where it is missing. */
+export async function keepFile(path: string, text: string): Promise<void> {
+  await privateFolder(dirname(path))
+  await writeWhole(path, new TextEncoder().encode(text))
+}
+
 export function fileAnchor(path: string): Anchor {
   return {
     read: () => readOwn(path),

@@ -32,7 +32,24 @@ export async function privateFolder(path: string, { tighten = true }: FolderOpti
   }
 }
 
-async function checkFolder(folder: string, tighten: boolean): Promise<void> {
+/**
+ * Makes a folder that others may pass through and see nothing of, for what each in it guards by itself. It
+ * is ours, and nobody else can change what lies in it.
+ */
+export async function passableFolder(path: string): Promise<void> {
+  const folder = resolve(path)
+  try {
+    await checkWayTo(folder)
+    await mkdir(folder, { recursive: true, mode: 0o711 })
+    await checkWayTo(folder)
+    await checkFolder(folder, undefined)
+    await chmod(folder, 0o711)
+  } catch (error) {
+    throw diskTrouble(error, folder)
+  }
+}
+
+async function checkFolder(folder: string, tighten: boolean | undefined): Promise<void> {
   const found = await lstat(folder)
   if (found.isSymbolicLink()) {
     throw unsafe(`${folder} is a symbolic link`, `replace ${folder} by the folder it points to`)
@@ -50,7 +67,7 @@ async function checkFolder(folder: string, tighten: boolean): Promise<void> {
   if (found.mode & SOMEBODY_ELSE_MAY_WRITE) {
     throw unsafe(`others may write into ${folder}`, `look at what is in it, then: chmod 700 "${folder}"`)
   }
-  if (!(found.mode & SOMEBODY_ELSE_MAY)) return
+  if (tighten === undefined || !(found.mode & SOMEBODY_ELSE_MAY)) return
   if (!tighten) throw unsafe(`others may look into ${folder}`, 'choose a folder that only you may enter')
   await chmod(folder, 0o700)
 }

@@ -42,7 +42,8 @@ function refuseOpenStart(): void {
   })
 }
 
-function closeMemory(): boolean {
+/** Neither the memory of this process nor the environment it was started with is read by others from here on. */
+export function closeMemory(): boolean {
   const prctl = native()?.prctl
   if (!prctl) return false
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -6,27 +6,37 @@ import { dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ValetkeyError } from '#client'
 import { diskTrouble, errnoOf, unsafe } from './disk-trouble.ts'
-import { privateFolder } from './folders.ts'
+import { passableFolder, privateFolder } from './folders.ts'
 
 /** Nobody needs the lock for longer; who still has it then has died with it. */
 const LOCK_SECONDS = 5
 /** How long answers under way may take once a door is being closed. */
-const GRACE_MS = 2000
+export const GRACE_MS = 2000
+
+/** `open`: other users can reach it too, and whoever listens has to ask the kernel who they are. */
+export interface ListenOptions {
+  readonly open?: boolean
+}
 
 /**
- * Listens where only this user gets in. A socket that somebody still answers at is `held`; one that
- * a dead process left behind is removed. The system unlinks ours when the server closes.
+ * Listens where only this user gets in, unless told otherwise. A socket that somebody still answers at is
+ * `held`; one that a dead process left behind is removed. The system unlinks ours when the server closes.
  */
-export async function listenPrivately(server: Server, path: string): Promise<void> {
+export async function listenPrivately(
+  server: Server,
+  path: string,
+  { open = false }: ListenOptions = {},
+): Promise<void> {
   if (path.startsWith('\0')) {
     throw unsafe('a socket without a file is open to every user', 'set VALETKEY_SOCKET to a path')
   }
   if (process.platform === 'win32') return await bind(server, path)
-  await privateFolder(dirname(path), { tighten: false })
+  if (open) await passableFolder(dirname(path))
+  else await privateFolder(dirname(path), { tighten: false })
   await alone(`${path}.lock`, async () => {
     await removeStale(path)
     await bind(server, path)
-    await chmod(path, 0o600)
+    await chmod(path, open ? 0o666 : 0o600)
   })
 }
 
@@ -65,7 +75,8 @@ function held(path: string): ValetkeyError {
   })
 }
 
-async function removeStale(path: string): Promise<void> {
+/** Removes what a dead process left behind at a socket's path. Throws `held` where somebody answers. */
+export async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined)
   if (!found) return
   if (!found.isSocket()) throw unsafe(`${path} is not a socket`, `move ${path} away and try again`)

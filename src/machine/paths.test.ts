@@ -135,4 +135,10 @@ describe('the paths', () => {
     )
     expect(pathsOf({ ...linux, env: { VALETKEY_SOCKET: '' } }).socket).toBe(pathsOf(linux).socket)
   })
+
+  it('take the socket that programs of the same convention are told, where no other is named', () => {
+    const theirs = { LLXPRT_CREDENTIAL_SOCKET: '/s/theirs.sock' }
+    expect(pathsOf({ ...linux, env: theirs }).socket).toBe('/s/theirs.sock')
+    expect(pathsOf({ ...linux, env: { ...theirs, VALETKEY_SOCKET: '/s/a.sock' } }).socket).toBe('/s/a.sock')
+  })
 })

@@ -110,7 +110,8 @@ function runtimeFolder(here: Whereabouts): string {
 }
 
 function socketOf(here: Whereabouts, folders: Roots): string {
-  const named = here.env['VALETKEY_SOCKET']
+  // The second is what programs of the convention that our sockets speak look for.
+  const named = here.env['VALETKEY_SOCKET'] || here.env['LLXPRT_CREDENTIAL_SOCKET']
   if (here.platform === 'win32') return named || String.raw`\\.\pipe\valetkey-${digest(folders.state)}`
   if (named) return posix.resolve(named)
   const natural = posix.join(folders.run, 'valetkey.sock')

@@ -11,6 +11,8 @@ export interface Proof {
   readonly pid?: number
   readonly executable?: string
   readonly startedAt?: Date
+  /** RFC 7638, of the key that the request itself was proved by (DPoP). */
+  readonly thumbprint?: string
 }
 
 /** Who asks, as the door proved it; never made from what a request says of itself. */
@@ -26,6 +28,9 @@ export const INSTALLATION: OwnerId = 'installation'
 /** The owner of a Valetkey that serves one person. */
 export const THE_PERSON: `person:${string}` = 'person:owner'
 
+/** An agent that comes in where the owner does, and is not the owner: it may what was bound to this caller. */
+export const AN_AGENT: CallerId = 'app:mcp'
+
 const OWNER = /^(person|group):[\x21-\x7e]{1,200}$/
 const CALLER = /^(person|app|key|socket|node|workload):[\x21-\x7e]{1,200}$/
 
@@ -35,6 +40,15 @@ export function isOwnerId(text: string): text is OwnerId {
 
 export function isCallerId(text: string): text is CallerId {
   return CALLER.test(text)
+}
+
+/**
+ * By which program a caller comes, as the kernel says it; one that was made for a purpose is one program,
+ * whatever runs in it. Of a caller's programs that nobody knows, all are one.
+ */
+export function programOf({ id, proof }: Pick<Caller, 'id' | 'proof'>): string {
+  if (id.startsWith('key:') || id.startsWith('socket:')) return id
+  return proof.executable ?? 'unknown'
 }
 
 export function isOwner(caller: Caller): boolean {

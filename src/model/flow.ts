@@ -53,6 +53,8 @@ export interface Flow {
   readonly nature: 'pure' | 'live'
   /** True for a flow that sends the person's browser away and needs an address to come back to. */
   readonly comesBack: boolean
+  /** Fields that it makes use of where they are known beforehand, and that nobody is asked for. */
+  readonly takes?: readonly string[]
   begin(context: FlowContext): Promise<FlowTurn>
   next(context: FlowContext, memory: Secret, answer: FlowAnswer | undefined): Promise<FlowTurn>
   /** Whether this credential holds what a fresh one is had for. */
@@ -65,6 +67,8 @@ export interface Flow {
   refresh?(context: FlowContext, credential: Credential): Promise<Credential>
   /** What it ends at a provider is that credential and no other. Left out, the provider file says whether it is. */
   readonly endsAlone?: true
+  /** The client is the person's own, and is part of the credential: no registration stands behind it. */
+  readonly ownClient?: true
   /** Ends the credential at its provider; says, piece by piece, what died. */
   revoke(context: FlowContext, credential: Credential): Promise<readonly RevokedPiece[]>
 }

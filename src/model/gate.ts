@@ -1,4 +1,4 @@
-import type { AuditOutcome, AuditVerb, ErrorCode, May } from '#client'
+import type { AuditOutcome, AuditVerb, ErrorCode, Limits, May, ValetkeyError } from '#client'
 import type { Caller, CallerId, OwnerId } from './caller.ts'
 import type { AccountRow } from './storage.ts'
 import type { AuditEntry, AuditQuery, AuditVerdict, Binding } from './words.ts'
@@ -7,12 +7,45 @@ import type { AuditEntry, AuditQuery, AuditVerdict, Binding } from './words.ts'
 export interface Target {
   readonly address?: string
   readonly name?: string
+  /** What the caller says that it is for; the owner reads it where they are asked. */
+  readonly purpose?: string | undefined
+}
+
+/** What a use is held to, and under which name its uses are counted. */
+export interface HeldTo {
+  readonly key: string
+  readonly limits: Limits
 }
 
 /** What the broker knows about a caller and an address when the gate asks. */
 export interface Standing {
   readonly account: AccountRow | undefined
+  /** For a caller that was narrowed, all that it may at this moment, as if it were one binding. */
   readonly binding: Binding | undefined
+  /** The programs of this caller about which the owner need not be asked again. */
+  readonly programs?: readonly string[]
+  /** About these the owner is not asked, as they gave them when they made the caller. */
+  readonly unasked?: readonly May[]
+  /** They hold all at once: those of the caller's own rights, and of everybody's from whom it was narrowed. */
+  readonly limits?: readonly HeldTo[]
+  /** What may be done at this address, whether an account is there or not. */
+  readonly may?: readonly May[]
+  /** Of a named key: itself, and who made it, and who made that one. */
+  readonly line?: readonly CallerId[]
+}
+
+/** What the owner allowed when they were asked: once, or for a while. */
+export interface Permit {
+  /** How the caller stands with it. */
+  readonly standing: Standing
+  /** False where it was good for one use, and another one was faster. */
+  take(): Promise<boolean>
+}
+
+export interface Permits {
+  find(caller: Caller, verb: May, standing: Standing): Promise<Permit | undefined>
+  /** Puts a use before the owner, and gives the refusal that says so. */
+  ask(caller: Caller, verb: May, target: Target, standing: Standing): Promise<ValetkeyError>
 }
 
 /** Passed, and on record as open until it is closed with its outcome. */

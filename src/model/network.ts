@@ -1,3 +1,5 @@
+import type { Duplex, Readable, Writable } from 'node:stream'
+
 /** A pin: `sha256/`, and the SHA-256 digest in base64 of the public key (SPKI) of a certificate. */
 export const PIN = /^sha256\/[A-Za-z0-9+/]{43}=$/
 
@@ -18,6 +20,41 @@ export interface Network {
    */
   fetch(url: URL, request?: Outgoing): Promise<Response>
   close(): Promise<void>
+}
+
+/** How an answer begins. */
+export interface AnswerHead {
+  readonly status: number
+  /** As they were sent, in lower case; one that was sent twice is here twice. */
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+}
+
+/** A request on Node's streams. */
+export interface Sending {
+  readonly method: string
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  readonly body?: Readable | Uint8Array | string | null
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A connection on which both ends now speak something else than HTTP. */
+export interface Switched extends AnswerHead {
+  readonly socket: Duplex
+}
+
+/** The same way out for what is passed on: on Node's streams, with nothing taken off what comes. */
+export interface StreamingNetwork extends Network {
+  /**
+   * Writes the answer's body to what `begun` returns, as fast as that takes it, and resolves at its end. Where
+   * the answer breaks off that is destroyed, and this rejects with what went wrong; trailers are dropped.
+   */
+  stream(url: URL, request: Sending, begun: (head: AnswerHead) => Writable): Promise<void>
+  /** Asks to speak `protocol` from here on. Where the answer is another one, it goes the way of `stream`. */
+  upgrade(
+    url: URL,
+    request: Sending & { readonly protocol: string },
+    begun: (head: AnswerHead) => Writable,
+  ): Promise<Switched | undefined>
 }
 
 /** RFC 9110 §7.6.1: these speak of one connection, and never cross from one to another. */

@@ -98,6 +98,11 @@ const oauth = z
   .strictObject({
     /** Compared to the letter; its metadata name the endpoints. */
     issuer: link.optional(),
+    /**
+     * The protected resource (RFC 9728), as its own metadata names it: they say who its authorization server
+     * is, and every token is asked for this resource alone (RFC 8707). What was found last stands in `issuer`.
+     */
+    resource: link.optional(),
     authorize: link.optional(),
     token: link.optional(),
     revoke: link.optional(),
@@ -129,7 +134,7 @@ const oauth = z
       })
       .default({}),
   })
-  .refine((it) => it.issuer !== undefined || (it.authorize !== undefined && it.token !== undefined), {
+  .refine((it) => it.issuer ?? it.resource ?? (it.authorize && it.token), {
     message: 'needs an issuer, or both authorize and token',
   })
 
@@ -186,6 +191,31 @@ const registrationGuide = z.strictObject({
   note: z.string().min(1).max(400).optional(),
 })
 
+const variables = z
+  .array(z.string().regex(/^[A-Z_][A-Z0-9_]{0,62}$/, 'must be the name of a variable, in upper case'))
+  .default([])
+
+/** In which variables of their environment programs usually look for an account of it. */
+const programs = z.strictObject({
+  /** For a token that they hold. */
+  token: variables,
+  /** By the field's name, where a credential has several. */
+  fields: z.record(fieldName, variables).default({}),
+  /** For where their requests go instead of to the first host; the path follows there. */
+  baseUrl: z
+    .strictObject({
+      variables,
+      path: z
+        .string()
+        .regex(/^(\/[\w.-]+)*$/, 'must be empty, or begin with / and not end with it')
+        .default(''),
+    })
+    .nullable()
+    .default(null),
+  /** For what they show there. */
+  key: variables,
+})
+
 export const providerSchema = z.strictObject({
   $schema: z.string().optional(),
   id: name,
@@ -204,6 +234,11 @@ export const providerSchema = z.strictObject({
   vars: z.array(variable).default([]),
   /** The only hosts that its credentials may go to; the first is where a bare path goes. */
   hosts: z.array(host).min(1),
+  /** Where its MCP server is, at the first of its hosts; for whoever forwards to it that is `/mcp`. */
+  mcp: z
+    .string()
+    .regex(/^\/(?!\/)[\x21\x24-\x7e]*$/, 'must be a path that begins with one /')
+    .optional(),
   /** Worn by every request that does not bring its own. */
   headers: z.record(headerName, z.string()).default({}),
   oauth: oauth.optional(),
@@ -211,6 +246,7 @@ export const providerSchema = z.strictObject({
   registration: z.enum(['none', 'metadata-document', 'dynamic', 'shipped', 'yours']),
   registrationGuide: registrationGuide.optional(),
   signIns: z.array(signIn).min(1),
+  programs: programs.optional(),
   revoke: revocation,
   /** By host: the keys that its certificate may have, and no other. */
   pins: z
@@ -250,6 +286,10 @@ export interface Catalogue {
   /** The provider whose telltale shape a pasted key has; undefined when none or several have. */
   recognise(key: string): Provider | undefined
   isBuiltIn(id: string): boolean
+  /** A name for the provider at this address that nobody has yet, made of its host: `notion-mcp`. */
+  freeName(url: URL): string
+  /** Writes a file of the owner's own, and knows the provider from then on. A built-in's name is refused. */
+  keep(file: ProviderFile): Promise<Provider>
   /** Throws `invalid-request` for variables that are missing or not of the declared form. */
   destination(provider: Provider, vars: Readonly<Record<string, string>>): Destination
   /**

@@ -86,6 +86,30 @@ export interface BindingRow extends Owned {
   until: Milliseconds | null
 }
 
+/** A caller that another one made: what it may, and by what it is known, is sealed. */
+export interface KeyRow extends Owned {
+  id: CallerId
+  parent: CallerId
+  kind: 'key' | 'socket'
+  name: string
+  generation: number
+  createdAt: Milliseconds
+  until: Milliseconds | null
+}
+
+/** A wish to use an account; what is wished, by whom and why, is sealed. */
+export interface AskRow extends Owned {
+  id: string
+  caller: CallerId
+  /** By what the same wish of the same program is known again. */
+  likeness: string
+  state: 'pending' | 'allowed' | 'refused' | 'lapsed'
+  generation: number
+  askedAt: Milliseconds
+  decidedAt: Milliseconds | null
+  until: Milliseconds | null
+}
+
 export interface LeaseRow extends Owned {
   id: string
   accountId: string
@@ -185,6 +209,8 @@ export interface Tables {
   sealed: SealedRow
   accounts: AccountRow
   bindings: BindingRow
+  keys: KeyRow
+  asks: AskRow
   leases: LeaseRow
   flowSessions: FlowSessionRow
   registrations: RegistrationRow
@@ -238,11 +264,14 @@ export interface Held {
   release(): Promise<void>
 }
 
-/** What was changed: an account, a binding to it, a key by which values are sealed; or a lease was ended. */
+/**
+ * What was changed: an account, a binding to it, a key by which values are sealed, a caller that another one
+ * made; or a lease was ended.
+ */
 export interface Changed {
-  readonly table: 'accounts' | 'bindings' | 'vault' | 'dataKeys' | 'leases'
+  readonly table: 'accounts' | 'bindings' | 'vault' | 'dataKeys' | 'leases' | 'keys' | 'asks'
   readonly owner: OwnerId
-  /** The id of the account, of the key, or of the lease. */
+  /** The id of the account, of the key by which values are sealed, of the lease, of the caller, or of the ask. */
   readonly record: string
   /** Whether it was changed through this very storage, and not by another process. */
   readonly own: boolean

@@ -9,6 +9,7 @@ export interface Inside extends said.Hand {
 }
 
 export type Account = said.Account<Inside>
+export type AccountEvent = said.AccountEvent<Inside>
 export type Ask = said.Ask<Inside>
 export type AuditEntry = said.AuditEntry<Inside>
 export type AuditQuery = said.AuditQuery<Inside>
@@ -27,6 +28,8 @@ export type Lease = said.Lease<Inside>
 export type LendRequest = said.LendRequest<Inside>
 export type Lent = said.Lent<Inside>
 export type LivesOn = said.LivesOn<Inside>
+export type Narrowed = said.Narrowed<Inside>
+export type NarrowRequest = said.NarrowRequest<Inside>
 export type Pending = said.Pending<Inside>
 export type Receipt = said.Receipt<Inside>
 export type Registered = said.Registered<Inside>

@@ -3,11 +3,12 @@ import type { LookupFunction } from 'node:net'
 import { getCACertificates } from 'node:tls'
 import { Agent, buildConnector, fetch } from 'undici'
 import { ValetkeyError } from '#client'
-import type { Network, Outgoing } from '../model/network.ts'
+import type { Outgoing, StreamingNetwork } from '../model/network.ts'
 import { closedAddress, closedHost } from './addresses.ts'
 import { answerOf } from './answer.ts'
 import { type Opened, openedBy } from './opened.ts'
 import { judgePin, type Pins, type PinsByHost, pinsBy } from './pins.ts'
+import { streamOver, upgradeOver } from './streams.ts'
 import { troubleOf, unconnected } from './trouble.ts'
 
 export interface NetworkOptions {
@@ -28,8 +29,11 @@ export interface NetworkOptions {
   readonly lookup?: typeof dns.lookup
 }
 
+/** Whoever passes something on knows for itself how long it waits for an answer that is long in coming. */
+const PATIENT_SECONDS = 600
+
 /** The way out. Every request is judged by its address, and again at each new connection. */
-export function openNetwork(options: NetworkOptions): Network {
+export function openNetwork(options: NetworkOptions): StreamingNetwork {
   const opened = openedBy(options.allow)
   const agent = new Agent({
     connect: guardedConnector(opened, options),
@@ -38,7 +42,17 @@ export function openNetwork(options: NetworkOptions): Network {
     headersTimeout: (options.answerSeconds ?? 30) * 1000,
     bodyTimeout: (options.silenceSeconds ?? 300) * 1000,
   })
+  const headersTimeout = (options.answerSeconds ?? PATIENT_SECONDS) * 1000
+  const asking = { agent, maxBytes: options.maxBytes, headersTimeout }
   return {
+    stream: async (url, request, begun) => {
+      judge(url, opened)
+      return streamOver(asking, url, request, begun)
+    },
+    upgrade: async (url, request, begun) => {
+      judge(url, opened)
+      return upgradeOver(asking, url, request, begun)
+    },
     fetch: async (url, request = {}) => {
       judge(url, opened)
       try {

@@ -22,6 +22,11 @@ export function practiceFile(origin: URL): ProviderFile {
         verify: { url: `${origin.origin}/me`, subject: '/sub', displayName: '/name' },
       },
     ],
+    programs: {
+      token: ['PRACTICE_TOKEN'],
+      baseUrl: { variables: ['PRACTICE_BASE_URL'] },
+      key: ['PRACTICE_TOKEN'],
+    },
     revoke: { how: 'rfc7009', alone: true },
   }
 }

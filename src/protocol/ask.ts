@@ -14,6 +14,8 @@ export interface Answer {
   readonly text: string
   /** How many seconds the server wants to be left alone, where it said so. */
   readonly retryAfter?: number | undefined
+  /** Its `WWW-Authenticate`. */
+  readonly challenge?: string | undefined
 }
 
 interface Limits {
@@ -41,7 +43,8 @@ export async function ask(
   })
   const [type = ''] = (response.headers.get('content-type') ?? '').split(';')
   const retryAfter = retryAfterOf(response.headers.get('retry-after'), now)
-  return { status: response.status, type: type.trim().toLowerCase(), text, retryAfter }
+  const challenge = response.headers.get('www-authenticate') ?? undefined
+  return { status: response.status, type: type.trim().toLowerCase(), text, retryAfter, challenge }
 }
 
 function inWords(error: unknown, otherwise: ValetkeyError): ValetkeyError {

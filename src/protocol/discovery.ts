@@ -23,6 +23,7 @@ const documentSchema = z.object({
   id_token_signing_alg_values_supported: z.array(z.string()).default(['RS256']),
   token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
   scopes_supported: z.array(z.string()).optional(),
+  client_id_metadata_document_supported: z.boolean().default(false),
 })
 
 /** Servers that were found lately, by their issuer. */
@@ -102,6 +103,7 @@ export function judgeMetadata(issuer: string, document: unknown): Server {
     algorithms: ALGORITHMS.filter((one) => said.id_token_signing_alg_values_supported.includes(one)),
     clientAuth: said.token_endpoint_auth_methods_supported,
     scopes: said.scopes_supported,
+    clientDocuments: said.client_id_metadata_document_supported || undefined,
   })
   if (server.success) return server.data
   throw refused(

@@ -123,6 +123,20 @@ describe('a registration', () => {
     expect((await register(network, server, wish)).clientSecret).toBeUndefined()
   })
 
+  it('shows itself as was asked, where the server says nothing of that and does not take the usual way', async () => {
+    const silent = (ways: readonly string[]): Script => ({
+      metadata: (honest) => ({ body: { ...honest, token_endpoint_auth_methods_supported: ways } }),
+      ...changed({ client_secret: canary('given'), token_endpoint_auth_method: undefined }),
+    })
+    const secretAt = async (ways: readonly string[]) => {
+      const { network, server } = await at(silent(ways))
+      return (await register(network, server, wish)).clientSecret
+    }
+    expect(await secretAt(['none'])).toBeUndefined()
+    expect(await secretAt(['client_secret_post'])).toBeDefined()
+    expect(await secretAt(['client_secret_basic'])).toBeDefined()
+  })
+
   it('is not tried where the server has no place for it', async () => {
     const { network, server, there } = await at()
     const { register: _, ...closed } = server

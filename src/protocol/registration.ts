@@ -69,7 +69,7 @@ function wishInWords(server: Server, { name, redirectUris, scopes, clientAuth }:
     application_type: native ? 'native' : 'web',
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
-    token_endpoint_auth_method: server.clientAuth?.includes('none') ? 'none' : inWords(server, clientAuth),
+    token_endpoint_auth_method: askedFor(server, clientAuth),
     ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
   }
 }
@@ -86,7 +86,7 @@ function judgeRegistered(
   )
   if (!read.success) throw new ValetkeyError('bad-answer', 'the provider does not say how it registered us')
   const said = read.data
-  const { redirect_uris: uris, token_endpoint_auth_method: method = 'client_secret_basic' } = said
+  const { redirect_uris: uris, token_endpoint_auth_method: method = unsaid(server, wish) } = said
   if (uris && wish.redirectUris.some(({ href }) => !uris.includes(href)))
     throw refused('the provider registered another address to come back to')
   const secret = method === 'none' ? undefined : said.client_secret
@@ -99,6 +99,16 @@ function judgeRegistered(
     secretExpiresAt: said.client_secret_expires_at ? new Date(said.client_secret_expires_at * 1000) : null,
     management: managementOf(endpoint, said),
   }
+}
+
+/** The standard's own way, where nothing else was said; but not at a server that does not take it. */
+function unsaid(server: Server, { clientAuth }: RegistrationWish): string {
+  const usual = 'client_secret_basic'
+  return server.clientAuth?.includes(usual) === false ? askedFor(server, clientAuth) : usual
+}
+
+function askedFor(server: Server, clientAuth: OAuth['clientAuth'] | undefined): string {
+  return server.clientAuth?.includes('none') ? 'none' : inWords(server, clientAuth)
 }
 
 function inWords(server: Server, declared: OAuth['clientAuth'] = 'basic'): string {

@@ -1,5 +1,6 @@
 import type { ServerMetadata } from 'openid-client'
 import { z } from 'zod'
+import { ValetkeyError } from '#client'
 import type { Authority, OAuth } from '../model/provider.ts'
 
 /** The only algorithms that an ID token may be signed with: `none` and shared secrets are not among them. */
@@ -36,12 +37,22 @@ export const serverSchema = z.strictObject({
   algorithms: z.array(z.enum(ALGORITHMS)),
   clientAuth: z.array(z.string()).optional(),
   scopes: z.array(z.string()).optional(),
+  /** It takes the address of a document for a client's id. */
+  clientDocuments: z.boolean().optional(),
 })
 
 export type Server = z.infer<typeof serverSchema>
 
 /** The endpoints that a provider names itself. */
 export type Named = Readonly<Partial<Pick<Server, 'authorize' | 'token' | 'revoke' | 'userinfo'>>>
+
+/** Without a promise of PKCE a stolen code could be redeemed; nothing weaker is tried instead. */
+export function refuseDowngrade({ pkce }: OAuth, server: Server): void {
+  if (pkce === 'none' || server.pkce) return
+  throw new ValetkeyError('provider-not-configured', 'the provider does not promise PKCE with S256', {
+    hint: 'its metadata name no code_challenge_methods_supported',
+  })
+}
 
 // RFC 8252 §7.3: loopback is known by its literal, and by no name.
 const LOOPBACK = new Set(['127.0.0.1', '[::1]'])

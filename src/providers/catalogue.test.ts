@@ -136,6 +136,21 @@ describe("the owner's own providers", () => {
       { ...acme, revoke: { how: 'console', at: 'https://{x}.test' } },
       '1.json: revoke.at must be an address without variables',
     ],
+    [
+      'a variable of another form',
+      { ...acme, programs: { token: ['acme-token'] } },
+      '1.json: programs.token[0] must be the name of a variable, in upper case',
+    ],
+    [
+      'a variable for a field that it has not',
+      { ...acme, programs: { fields: { secret: ['ACME_SECRET'] } } },
+      '1.json: programs.fields names the field "secret", which is not among fields',
+    ],
+    [
+      'an address for programs that have nothing to show there',
+      { ...acme, programs: { baseUrl: { variables: ['ACME_URL'] } } },
+      '1.json: programs must have baseUrl and key, or neither',
+    ],
   ])('are refused with the file, the field and the reason: %s', (_, file, message) => {
     const error = refusal(() => open([file]))
     expect(error.code).toBe('config-invalid')
@@ -224,5 +239,62 @@ describe('a stand-in', () => {
       '',
     ])
       expect(refuse({ openai: origin })).toContain('must be an origin')
+  })
+})
+
+describe('a provider that is kept', () => {
+  const notes: ProviderFile = { ...acme, id: 'notes-mcp', hosts: ['mcp.notes.test'] }
+
+  function keeping(own: readonly object[] = []) {
+    const written: (readonly [string, string])[] = []
+    const catalogue = openCatalogue({
+      builtIn,
+      own: own.map((one, i) => ({ file: `${i + 1}.json`, text: JSON.stringify(one) })),
+      origins: {},
+      write: async (file, text) => void written.push([file, text]),
+    })
+    return { catalogue, written }
+  }
+
+  it('is known at once, is its owner’s, and takes its name', async () => {
+    const { catalogue, written } = keeping()
+    expect((await catalogue.keep(notes)).hosts).toEqual(['mcp.notes.test'])
+    expect(catalogue.find('notes-mcp')?.hosts).toEqual(['mcp.notes.test'])
+    expect(catalogue.isBuiltIn('notes-mcp')).toBe(false)
+    expect(catalogue.freeName(new URL('https://mcp.notes.test'))).toBe('notes-mcp-2')
+    expect(written).toEqual([['notes-mcp.json', `${JSON.stringify(notes, null, 2)}\n`]])
+  })
+
+  it('takes the place of the file it was read from', async () => {
+    const { catalogue, written } = keeping([notes])
+    await catalogue.keep({ ...notes, name: 'Notes' })
+    expect(catalogue.list().filter(({ id }) => id === 'notes-mcp')).toMatchObject([{ name: 'Notes' }])
+    expect(written.map(([file]) => file)).toEqual(['1.json'])
+  })
+
+  it.each(['openai', 'github'])('is never one that comes with Valetkey: %s', async (id) => {
+    const { catalogue, written } = keeping()
+    await expect(catalogue.keep({ ...notes, id })).rejects.toMatchObject({ code: 'conflict' })
+    expect(written).toEqual([])
+    expect(catalogue.isBuiltIn(id)).toBe(true)
+  })
+
+  it('is nothing that could not be read again', async () => {
+    const { catalogue, written } = keeping()
+    await expect(catalogue.keep({ ...notes, hosts: ['localhost'] })).rejects.toMatchObject({
+      code: 'config-invalid',
+    })
+    expect([catalogue.find('notes-mcp'), written]).toEqual([undefined, []])
+  })
+
+  it('is forgotten again where it cannot be written', async () => {
+    const catalogue = openCatalogue({
+      builtIn,
+      own: [],
+      origins: {},
+      write: () => Promise.reject(new ValetkeyError('disk-full', 'the disk is full')),
+    })
+    await expect(catalogue.keep(notes)).rejects.toMatchObject({ code: 'disk-full' })
+    expect(catalogue.find('notes-mcp')).toBeUndefined()
   })
 })

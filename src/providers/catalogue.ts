@@ -2,6 +2,7 @@ import { ValetkeyError } from '#client'
 import { type Catalogue, fits, type Provider, type ProviderFile } from '../model/provider.ts'
 import { authorityOf } from './authority.ts'
 import { destinationOf } from './destination.ts'
+import { nameFor } from './naming.ts'
 import { parseProvider, readProvider } from './read.ts'
 import { unusable } from './unusable.ts'
 
@@ -11,27 +12,66 @@ export interface CatalogueSources {
   readonly own: readonly { readonly file: string; readonly text: string }[]
   /** By provider: the origin that the operator put in the provider's place. */
   readonly origins: Readonly<Record<string, string>>
+  /** Puts a file among the owner's own, or in the place of one of them; nothing is kept where it is left out. */
+  readonly write?: (file: string, text: string) => Promise<void>
 }
 
 /** All providers of this installation. Throws `config-invalid` for what it cannot use. */
-export function openCatalogue({ builtIn, own, origins }: CatalogueSources): Catalogue {
+export function openCatalogue({ builtIn, own, origins, write }: CatalogueSources): Catalogue {
   const ours = builtIn.map((file) => parseProvider(`${file.id}.json`, file))
-  const theirs = own.map(({ file, text }) => ({ file, provider: readProvider(file, text) }))
-  const byId = index(ours, theirs)
-  const byAlias = new Map(
-    [...byId.values()].flatMap((one) => one.aliases.map((alias) => [alias, one] as const)),
+  let known = knownOf(
+    ours,
+    own.map(({ file, text }) => ({ file, provider: readProvider(file, text) })),
   )
-  const standIns = readOrigins(origins, byId)
-  const yours = new Set(theirs.map(({ provider }) => provider.id))
+  const standIns = readOrigins(origins, known.byId)
+  const find = (name: string) => known.byId.get(name) ?? known.byAlias.get(name)
+
+  async function keep(file: ProviderFile): Promise<Provider> {
+    if (known.isBuiltIn(file.id)) throw taken(file.id)
+    const others = known.theirs.filter(({ provider }) => provider.id !== file.id)
+    const before = known.theirs.find(({ provider }) => provider.id === file.id)
+    const at = before?.file ?? `${file.id}.json`
+    const mine = { file: at, provider: parseProvider(at, file) }
+    // Known from this moment on, so that nobody else takes the name while the file is written.
+    known = knownOf(ours, [...others, mine])
+    try {
+      await write?.(at, `${JSON.stringify(file, null, 2)}\n`)
+    } catch (error) {
+      const now = known.theirs.filter((one) => one !== mine)
+      known = knownOf(ours, before === undefined ? now : [...now, before])
+      throw error
+    }
+    return mine.provider
+  }
 
   return {
-    list: () => [...byId.values()],
-    find: (name) => byId.get(name) ?? byAlias.get(name),
-    recognise: (key) => onlyOne([...byId.values()].filter((provider) => isKeyOf(provider, key))),
-    isBuiltIn: (id) => byId.has(id) && !yours.has(id),
+    list: () => [...known.byId.values()],
+    find,
+    recognise: (key) => onlyOne([...known.byId.values()].filter((provider) => isKeyOf(provider, key))),
+    isBuiltIn: (id) => known.isBuiltIn(id),
     destination: (provider, vars) => destinationOf(provider, vars, standIns.get(provider.id)),
     authority: (provider, vars) => authorityOf(provider, vars, standIns.get(provider.id)),
+    freeName: (url) => nameFor(url, (name) => find(name) === undefined),
+    keep,
   }
+}
+
+function knownOf(ours: readonly Provider[], theirs: readonly Own[]) {
+  const byId = index(ours, theirs)
+  const all = [...byId.values()]
+  const yours = new Set(theirs.map(({ provider }) => provider.id))
+  return {
+    theirs,
+    byId,
+    byAlias: new Map(all.flatMap((one) => one.aliases.map((alias) => [alias, one] as const))),
+    isBuiltIn: (id: string) => byId.has(id) && !yours.has(id),
+  }
+}
+
+function taken(id: string): ValetkeyError {
+  return new ValetkeyError('conflict', `${id} is the name of a provider that comes with valetkey`, {
+    hint: 'choose another name',
+  })
 }
 
 type Own = { readonly file: string; readonly provider: Provider }

@@ -34,7 +34,13 @@ describe('the guide', () => {
     expect(readProvider('guide.json', JSON.stringify({ ...acme, ...part })).id).toBe('acme')
   })
 
+  it('to MCP servers shows one that takes a key', () => {
+    const text = readFileSync(new URL('../../docs/mcp.md', import.meta.url), 'utf8')
+    const [, file = ''] = /```json\n(.*?)```/s.exec(text) ?? []
+    expect(readProvider('guide.json', file)).toMatchObject({ id: 'acme-mcp', mcp: '/mcp' })
+  })
+
   it('has some of both', () => {
-    expect([whole.length, parts.length]).toEqual([5, 4])
+    expect([whole.length, parts.length]).toEqual([5, 6])
   })
 })

@@ -265,3 +265,34 @@ describe('an issuer that the person names', () => {
     expect(() => at(issuer)).toThrow(expect.objectContaining({ code: 'invalid-request' }))
   })
 })
+
+describe('a provider that is found by its resource', () => {
+  const mcp = { hosts: ['mcp.acme.test'], mcp: '/mcp' }
+  const found = (change: object = {}, resource = 'https://mcp.acme.test/mcp') =>
+    refusal({ ...mcp, oauth: { resource }, ...change })
+
+  it('needs no issuer before it was asked', () => {
+    expect(found()).toBeUndefined()
+    expect(found({}, 'https://mcp.acme.test')).toBeUndefined()
+  })
+
+  it.each([
+    [{ mcp: undefined }, undefined, 'oauth.resource needs mcp, the path of the server'],
+    [{}, 'https://elsewhere.test/mcp', 'oauth.resource must be at the first of hosts'],
+    [{}, 'https://mcp.acme.test/mcp#x', 'oauth.resource must have no fragment'],
+    [{ mcp: 'mcp' }, undefined, 'mcp must be a path'],
+    [{ mcp: '//evil.test/mcp' }, undefined, 'mcp must be a path'],
+    [{ mcp: '/a b' }, undefined, 'mcp must be a path'],
+    [{ vars: site }, undefined, 'oauth.resource is of one server'],
+  ])('is refused with %o', (change, resource, words) => {
+    expect(found(change, resource)).toMatchObject({ message: expect.stringContaining(words) })
+  })
+
+  it('does not let a file speak of another resource', () => {
+    const oauth = {
+      resource: 'https://mcp.acme.test/mcp',
+      authorizeParams: { resource: 'https://evil.test' },
+    }
+    expect(found({ oauth })).toMatchObject({ message: expect.stringContaining('not for a provider to set') })
+  })
+})

@@ -19,6 +19,7 @@ const OURS = new Set([
   'nonce',
   'code_challenge',
   'code_challenge_method',
+  'resource',
   'request',
   'request_uri',
 ])
@@ -32,6 +33,7 @@ export function* flawsOfOAuth(provider: Provider): Generator<Flaw> {
     for (const name of LINKS) yield* flawsOfEndpoint(provider, oauth[name], `oauth.${name}`)
     yield* flawsOfIssuer(oauth.issuer)
     yield* flawsOfParams(oauth)
+    yield* flawsOfResource(provider, oauth)
   }
   for (const [i, signIn] of signIns.entries()) {
     yield* flawsOfScopes(oauth, signIn, `signIns[${i}].scopes`)
@@ -61,6 +63,16 @@ function* flawsOfIssuer(issuer: string | undefined): Generator<Flaw> {
   if (href !== issuer && href !== `${issuer}/`)
     yield { field: 'oauth.issuer', words: 'must be written as its server writes it' }
   if (/[?#]/.test(issuer)) yield { field: 'oauth.issuer', words: 'must have no query and no fragment' }
+}
+
+/** It is found by asking its MCP server, and its tokens go to no other. */
+function* flawsOfResource({ hosts, mcp, vars }: Provider, { resource }: OAuth): Generator<Flaw> {
+  if (resource === undefined) return
+  if (mcp === undefined) yield { field: 'oauth.resource', words: 'needs mcp, the path of the server' }
+  if (vars.length > 0) yield { field: 'oauth.resource', words: 'is of one server, so there are no vars' }
+  const url = URL.parse(resource)
+  if (url?.host !== hosts[0]) yield { field: 'oauth.resource', words: 'must be at the first of hosts' }
+  if (resource.includes('#')) yield { field: 'oauth.resource', words: 'must have no fragment' }
 }
 
 function* flawsOfParams({ authorizeParams }: OAuth): Generator<Flaw> {

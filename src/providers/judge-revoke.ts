@@ -9,7 +9,7 @@ const CLIENT_ID = '{clientId}'
 /** The request that ends tokens shows them and the client's secret, so it goes where both are known already. */
 export function* flawsOfRevoke(provider: Provider): Generator<Flaw> {
   const { revoke, oauth } = provider
-  if (revoke.how === 'rfc7009' && !oauth?.revoke && !oauth?.issuer)
+  if (revoke.how === 'rfc7009' && !oauth?.revoke && !oauth?.issuer && !oauth?.resource)
     yield { field: 'revoke.how', words: 'needs an issuer, or the endpoint oauth.revoke' }
   if (revoke.how !== 'request') return
   if (!oauth) yield { field: 'revoke.how', words: 'needs oauth' }
@@ -28,7 +28,7 @@ export function* flawsOfRevoke(provider: Provider): Generator<Flaw> {
 /** A pin of a host that the provider does not have would protect nothing, and look as if it did. */
 export function* flawsOfPins(provider: Provider): Generator<Flaw> {
   // The metadata of an issuer may name any host.
-  if (provider.oauth?.issuer) return
+  if (provider.oauth?.issuer ?? provider.oauth?.resource) return
   const known = hostsOf(provider).map((host) => host.replace(/:\d+$/, ''))
   for (const host of Object.keys(provider.pins))
     if (!known.includes(host)) yield { field: `pins.${host}`, words: 'is none of its hosts' }

@@ -3,6 +3,7 @@ import { isValueOf, sameHost } from './destination.ts'
 import { isPublicHostName } from './host-name.ts'
 import { type Flaw, flawsOfHost, undeclared } from './judge-host.ts'
 import { flawsOfOAuth, ISSUED } from './judge-oauth.ts'
+import { flawsOfPrograms } from './judge-programs.ts'
 import { flawsOfPins, flawsOfRevoke } from './judge-revoke.ts'
 import { placeholders } from './template.ts'
 
@@ -30,6 +31,7 @@ export function* flawsOf(provider: Provider): Generator<Flaw> {
   yield* flawsOfRevoke(provider)
   yield* flawsOfPlainLink(provider.revoke.at, 'revoke.at')
   yield* flawsOfPins(provider)
+  yield* flawsOfPrograms(provider)
 }
 
 function* flawsOfVars(provider: Provider): Generator<Flaw> {

@@ -92,16 +92,28 @@ describe('the built-in providers', () => {
   })
 
   it('say by whom each of their fields is confirmed', () => {
-    for (const { id, evidence, hosts, signIns, headers, oauth } of builtIn) {
+    for (const { id, evidence, hosts, signIns, headers, oauth, programs } of builtIn) {
       const verified = signIns.some(({ verify }) => verify !== undefined)
       const shaped = signIns.some(({ fields }) => fields.some(({ pattern }) => pattern !== undefined))
       const expected = ['signIns.present', ...(hosts[0] === '{host}' ? [] : ['hosts'])]
       if (verified) expected.push('signIns.verify')
       if (shaped) expected.push('signIns.fields.pattern')
       if (oauth) expected.push('oauth')
+      if (programs) expected.push('programs')
       if (Object.keys(headers).length > 0) expected.push('headers')
       expect(Object.keys(evidence), id).toEqual(expect.arrayContaining(expected))
     }
+  })
+
+  it('say in which variables programs look for them, except those that stand for any provider', () => {
+    const known = ({ programs }: Provider) => [
+      ...(programs?.token ?? []),
+      ...Object.values(programs?.fields ?? {}).flat(),
+    ]
+    const silent = builtIn.filter((provider) => known(provider).length === 0)
+    expect(silent.map(({ id }) => id)).toEqual(['key', 'oauth', 'oidc'])
+    for (const { id, programs } of builtIn)
+      expect((programs?.key ?? []).length > 0, id).toBe(Boolean(programs?.baseUrl))
   })
 
   it('name every host of a credential themselves, except those whose host is asked for', () => {

@@ -16,7 +16,7 @@ type Hear = (what: Changed | 'missed') => void
 
 const told = z.object({
   schema: z.string().optional(),
-  table: z.enum(['accounts', 'bindings', 'vault', 'dataKeys', 'leases']),
+  table: z.enum(['accounts', 'bindings', 'vault', 'dataKeys', 'leases', 'keys', 'asks']),
   owner: z.string(),
   record: z.string(),
   by: z.string().nullable(),

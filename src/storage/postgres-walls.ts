@@ -20,7 +20,15 @@ const CROSSING_POLICY = 'ofEveryOwner'
 const TOLD = 'valetkeyTold'
 
 /** Which tables are told of, and where in their rows the id stands of what is told. */
-const TELLING = { accounts: 'id', bindings: 'accountId', vault: 'id', dataKeys: 'id', leases: 'id' } as const
+const TELLING = {
+  accounts: 'id',
+  bindings: 'accountId',
+  vault: 'id',
+  dataKeys: 'id',
+  leases: 'id',
+  keys: 'id',
+  asks: 'id',
+} as const
 /** They change with every use and every look at the clock, and nothing that is remembered depends on them. */
 const UNTOLD_COLUMNS = `'{lastUsedAt,seals,dueAt,askedAt}'::text[]`
 

@@ -424,6 +424,28 @@ describe('one database', () => {
       await other.close()
     })
 
+    it('are told of every caller that was narrowed or ended', async () => {
+      const other = await openPostgres(url)
+      const heard: (Changed | 'missed')[] = []
+      other.changes?.((what) => heard.push(what))
+      await until(() => heard.includes('missed'))
+      const times = { generation: 1, createdAt: 1, until: null }
+      const key = {
+        id: 'key:a',
+        owner: 'person:ada',
+        parent: 'app:agent',
+        kind: 'key',
+        name: 'a',
+        ...times,
+      } as const
+      await storage.insert('keys', [key])
+      await storage.remove('keys', { owner: 'person:ada', id: 'key:a' })
+      await until(() => heard.length >= 3)
+      const told = { table: 'keys', owner: 'person:ada', record: 'key:a', own: false, was: null, is: null }
+      expect(heard).toEqual(['missed', told, told])
+      await other.close()
+    })
+
     it('are told of every lease that one of them ended or took away, and not of its uses', async () => {
       const other = await openPostgres(url)
       const heard: (Changed | 'missed')[] = []
@@ -553,7 +575,7 @@ describe('one database', () => {
       expect(dropped.length).toBeGreaterThan(9)
       await server.ask(
         url,
-        `drop table outbox; drop table "usage"; drop index "flowSessionsDue"; ${dropped.join('; ')};
+        `drop table outbox; drop table "usage"; drop table keys; drop table asks; drop index "flowSessionsDue"; ${dropped.join('; ')};
          create or replace function "valetkeyTold"() returns trigger language plpgsql as 'begin return null; end';
          delete from kysely_migration where name >= '0004'`,
       )

@@ -142,6 +142,27 @@ const TABLES: { readonly [T in TableName]: Omit<Columns<T>, Given<T>> } = {
     tries: 'number',
     trouble: 'text?',
   },
+  keys: {
+    id: 'text',
+    owner: 'text',
+    parent: 'text',
+    kind: 'text',
+    name: 'text',
+    generation: 'number',
+    createdAt: 'number',
+    until: 'number?',
+  },
+  asks: {
+    id: 'text',
+    owner: 'text',
+    caller: 'text',
+    likeness: 'text',
+    state: 'text',
+    generation: 'number',
+    askedAt: 'number',
+    decidedAt: 'number?',
+    until: 'number?',
+  },
   usage: {
     owner: 'text',
     accountId: 'text',
@@ -166,9 +187,11 @@ const KEYS: { readonly [T in TableName]: readonly (keyof Tables[T] & string)[] }
   registrations: ['id'],
   outbox: ['id'],
   usage: ['owner', 'accountId', 'caller', 'day'],
+  keys: ['id'],
+  asks: ['id'],
 }
 
-const LATER: readonly TableName[] = ['registrations', 'outbox', 'usage']
+const LATER: readonly TableName[] = ['registrations', 'outbox', 'usage', 'keys', 'asks']
 
 async function makeTable(db: AnyTables, table: TableName, facts: ColumnFacts): Promise<void> {
   const types = { number: 'bigint', text: facts.text, bytes: facts.bytes } as const
@@ -241,6 +264,13 @@ function migrations(facts: ColumnFacts): Record<string, Migration> {
         for (const table of ['outbox', 'usage'] as const) await makeTable(db, table, facts)
         for (const table of ['outbox', 'flowSessions'])
           await db.schema.createIndex(`${table}Due`).on(table).columns(['dueAt']).execute()
+      },
+    },
+    '0005-callers-of-callers': {
+      async up(db) {
+        for (const table of ['keys', 'asks'] as const) await makeTable(db, table, facts)
+        await db.schema.createIndex('keysParent').on('keys').columns(['owner', 'parent']).execute()
+        await db.schema.createIndex('asksState').on('asks').columns(['owner', 'state']).execute()
       },
     },
   }

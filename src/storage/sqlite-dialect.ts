@@ -15,7 +15,7 @@ export interface SqliteDatabase {
   close(): void
 }
 
-interface Statement {
+export interface Statement {
   readonly reader: boolean
   all(values: readonly unknown[]): unknown[]
   run(values: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint }
@@ -39,7 +39,7 @@ function statementOf(database: SqliteDatabase, sql: string): Statement {
 }
 
 /** Statements by their text, the longest unused of which is dropped first. */
-function statementCache(database: SqliteDatabase): (sql: string) => Statement {
+export function statementCache(database: SqliteDatabase): (sql: string) => Statement {
   const kept = new Map<string, Statement>()
   return (sql) => {
     const statement = kept.get(sql) ?? statementOf(database, sql)
@@ -75,8 +75,7 @@ const NOTHING_TO_ROLL_BACK: Statement = {
   },
 }
 
-export function kyselyOver(database: SqliteDatabase): AnyTables {
-  const statement = statementCache(database)
+export function kyselyOver(database: SqliteDatabase, statement = statementCache(database)): AnyTables {
   const prepare = (sql: string) =>
     sql === 'rollback' && !database.isTransaction ? NOTHING_TO_ROLL_BACK : statement(sql)
   return new Kysely({

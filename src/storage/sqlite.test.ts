@@ -32,6 +32,7 @@ function row(bytes: string | Uint8Array, record = 'record'): SealedRow {
 function asBefore(database: DatabaseSync): void {
   const columns = (table: string) => database.prepare(`select name from pragma_table_info(?)`).all(table)
   database.exec('drop table outbox; drop table "usage"; drop index "flowSessionsDue"')
+  database.exec('drop table keys; drop table asks')
   for (const [table, known] of Object.entries(BEFORE))
     for (const { name } of columns(table).slice(known))
       database.exec(`alter table "${table}" drop column "${name}"`)

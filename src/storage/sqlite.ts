@@ -7,9 +7,10 @@ import { holdsInMemory } from './holds.ts'
 import { isClosed } from './refusals.ts'
 import { rowsOfOne, rowsOver } from './rows.ts'
 import { type AnyTables, migrate } from './schema.ts'
-import { kyselyOver, type SqliteDatabase } from './sqlite-dialect.ts'
+import { kyselyOver, type SqliteDatabase, type Statement, statementCache } from './sqlite-dialect.ts'
 import { inWords, meaningOf } from './sqlite-errors.ts'
 import { judgeLength, logOf, syncPath, takeFile } from './sqlite-file.ts'
+import { plainly } from './sqlite-plain.ts'
 import { takeTurns } from './turns.ts'
 
 // The mark in the file's header by which a vault is told from any other database: "VALT".
@@ -23,6 +24,9 @@ const TRACELESS: readonly TableName[] = ['sealed', 'dataKeys', 'vault']
 
 const MEMORY = ':memory:'
 
+// The log goes into the file when it has grown to so many pages (16 MB). Whoever writes just then waits for the disk.
+const LOG_PAGES = 4_000
+
 export interface SqliteOptions {
   /** The most pages of 4 KiB that the file may grow to; beyond it writing fails with `disk-full`. */
   readonly maxPages?: number
@@ -35,6 +39,7 @@ function connect(file: string, { maxPages }: SqliteOptions = {}): DatabaseSync {
     database.exec('pragma locking_mode = exclusive; pragma trusted_schema = off; pragma cell_size_check = on')
     database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma fullfsync = on')
     database.exec('pragma secure_delete = on; pragma temp_store = memory')
+    database.exec(`pragma wal_autocheckpoint = ${LOG_PAGES}`)
     if (maxPages !== undefined) database.exec(`pragma max_page_count = ${Math.trunc(maxPages)}`)
     return database
   } catch (error) {
@@ -63,6 +68,7 @@ function lengthOf(database: DatabaseSync): number {
 interface Opened {
   readonly database: DatabaseSync
   readonly db: AnyTables
+  readonly prepare: (sql: string) => Statement
   close(): void
 }
 
@@ -75,9 +81,10 @@ async function openDatabase(file: string, options: SqliteOptions, letGo = () => 
   try {
     database = connect(file, options)
     if (file !== MEMORY) await judgeLength(file, lengthOf(database))
-    const db = kyselyOver(database)
+    const prepare = statementCache(database)
+    const db = kyselyOver(database, prepare)
     await migrate(db, COLUMNS)
-    return { database, db, close }
+    return { database, db, prepare, close }
   } catch (error) {
     close()
     throw error
@@ -90,7 +97,7 @@ async function openFile(file: string, options: SqliteOptions): Promise<Opened> {
 }
 
 /** How safe a commit is, and what is done after one. */
-function committing(database: SqliteDatabase) {
+function committing(database: SqliteDatabase, prepare: (sql: string) => Statement) {
   let level: Durability = 'synced'
   let lingering = false
 
@@ -98,7 +105,7 @@ function committing(database: SqliteDatabase) {
     if (durability !== level)
       database.exec(`pragma synchronous = ${durability === 'synced' ? 'full' : 'normal'}`)
     level = durability
-    database.exec('begin immediate')
+    prepare('begin immediate').run([])
   }
 
   // What a checkpoint could not do now is done by a later one; the commit itself stands.
@@ -113,7 +120,7 @@ function committing(database: SqliteDatabase) {
   return {
     begin,
     commit: () => {
-      database.exec('commit')
+      prepare('commit').run([])
       sweep()
     },
     // After some failures SQLite has rolled back by itself.
@@ -161,10 +168,10 @@ function logSync(file: string): () => Promise<void> {
 
 /** The embedded engine: one process, one file, held exclusively from the moment it is open. */
 export async function openSqlite(file: string, options: SqliteOptions = {}): Promise<Storage> {
-  const { database, db, close } = await inWords(() => openFile(file, options))
+  const { database, db, prepare, close } = await inWords(() => openFile(file, options))
   const turns = takeTurns()
-  const commits = committing(database)
-  const rows = traceless(rowsOver(db, ROWS), commits.linger)
+  const commits = committing(database, prepare)
+  const rows = traceless(plainly({ prepare, others: rowsOver(db, ROWS), inWords }), commits.linger)
   const hold = holdsInMemory()
   const syncLog = file === MEMORY ? async () => {} : logSync(file)
   let closing: Promise<void> | undefined

@@ -2,7 +2,9 @@ import type { Broker } from '../model/broker.ts'
 import { type Caller, type CallerId, type Proof, THE_PERSON } from '../model/caller.ts'
 import { type Check, tell } from './check.ts'
 import { openDoorStage } from './door-stage.ts'
+import { asking } from './door-stories/asking.ts'
 import { keeping } from './door-stories/keeping.ts'
+import { narrowing } from './door-stories/narrowing.ts'
 import type { OpenedDoor, Play } from './door-stories/play.ts'
 import { signingIn } from './door-stories/signing-in.ts'
 import { speaking } from './door-stories/speaking.ts'
@@ -24,7 +26,15 @@ export function doorChecks(open: OpenDoor): readonly Check[] {
     name,
     run: () => playing(open, story),
   })
-  return [...signingIn(on), ...using(on), ...standing(on), ...keeping(on), ...speaking(on)]
+  return [
+    ...signingIn(on),
+    ...using(on),
+    ...standing(on),
+    ...narrowing(on),
+    ...asking(on),
+    ...keeping(on),
+    ...speaking(on),
+  ]
 }
 
 async function playing(open: OpenDoor, story: (play: Play) => Promise<void>): Promise<void> {

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { ValetkeyError } from '#client'
 import { openBroker } from '../broker/broker.ts'
 import type { Broker } from '../model/broker.ts'
 import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
-import type { Network, Outgoing } from '../model/network.ts'
+import type { Network, Outgoing, StreamingNetwork } from '../model/network.ts'
 import { type Catalogue, type Provider, providerSchema } from '../model/provider.ts'
 import { Secret } from '../model/secret.ts'
 import { openSqlite } from '../storage/sqlite.ts'
@@ -94,6 +96,8 @@ function catalogueOf(provider: Provider): Catalogue {
     find: (id) => (id === provider.id ? provider : undefined),
     recognise: (key) => (key.startsWith('CANARY') ? provider : undefined),
     isBuiltIn: () => true,
+    freeName: () => 'free',
+    keep: () => Promise.reject(new Error('nothing is kept here')),
     authority: () => undefined,
     destination: () => ({
       base,
@@ -136,7 +140,24 @@ function flowTaking(keys: readonly string[]): Flow {
   }
 }
 
-function recording(sent: Sent[]): Network {
+function recording(sent: Sent[]): StreamingNetwork {
+  const { fetch } = answering(sent)
+  return {
+    fetch,
+    async stream(url, { method, headers, body }, begun) {
+      const web = body instanceof Readable ? (Readable.toWeb(body) as ReadableStream<Uint8Array>) : body
+      const answer = await fetch(url, { method, headers, body: web ?? null })
+      const into = begun({ status: answer.status, headers: [...answer.headers] })
+      if (answer.body === null) into.end()
+      else Readable.fromWeb(answer.body).pipe(into)
+      await finished(into)
+    },
+    upgrade: async () => undefined,
+    close: async () => {},
+  }
+}
+
+function answering(sent: Sent[]): Pick<Network, 'fetch'> {
   return {
     async fetch(url, { method = 'GET', headers = {}, body = null }: Outgoing = {}) {
       sent.push({ url: url.href, method, headers: new Headers(headers as Record<string, string>) })
@@ -149,7 +170,6 @@ function recording(sent: Sent[]): Network {
         headers: { 'content-type': 'application/problem+json' },
       })
     },
-    close: async () => {},
   }
 }
 

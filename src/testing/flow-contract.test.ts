@@ -64,6 +64,8 @@ const contextOf = (): FlowContext => ({
     list: () => [provider],
     find: () => provider,
     recognise: () => undefined,
+    freeName: () => 'free',
+    keep: () => Promise.reject(new Error('nothing is kept here')),
     isBuiltIn: () => true,
     authority: () => undefined,
     destination: () => {

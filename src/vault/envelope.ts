@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, type KeyObject, randomFillSync } from 'node:crypto'
 import { ValetkeyError } from '#client'
 import type { Place } from '../model/vault.ts'
 
@@ -21,6 +21,7 @@ export const KEY_LENGTH = 32
 const NONCE_LENGTH = 12
 const TAG_LENGTH = 16
 const HEAD_LENGTH = 1 + NONCE_LENGTH + TAG_LENGTH
+const VERSION = Uint8Array.of(FORMAT_VERSION)
 
 export const LABELS = {
   value: 'valetkey value',
@@ -42,21 +43,23 @@ export function tampered(cause?: unknown): ValetkeyError {
   })
 }
 
-function length(bytes: number): Uint8Array {
-  const written = Buffer.alloc(4)
-  written.writeUInt32BE(bytes)
-  return written
-}
-
-function written(text: string): Uint8Array {
+function lengthOf(text: string): number {
   if (!text.isWellFormed()) throw new ValetkeyError('invalid-request', 'a name is not well-formed text')
-  return Buffer.from(text, 'utf8')
+  return Buffer.byteLength(text, 'utf8')
 }
 
 /** Associated data: no two lists of texts are written the same. */
 export function associated(label: Label, ...texts: readonly string[]): Uint8Array {
-  const fields = [label, String(FORMAT_VERSION), ...texts].map(written)
-  return Buffer.concat([length(fields.length), ...fields.flatMap((field) => [length(field.length), field])])
+  const fields = [label, String(FORMAT_VERSION), ...texts]
+  let size = 4
+  for (const field of fields) size += 4 + lengthOf(field)
+  const bytes = Buffer.allocUnsafe(size)
+  let at = bytes.writeUInt32BE(fields.length)
+  for (const field of fields) {
+    const length = bytes.write(field, at + 4, 'utf8')
+    at = bytes.writeUInt32BE(length, at) + length
+  }
+  return bytes
 }
 
 export function placeOf(vaultId: string, keyId: string, place: Place): Uint8Array {
@@ -65,16 +68,30 @@ export function placeOf(vaultId: string, keyId: string, place: Place): Uint8Arra
   return associated(LABELS.value, ...texts, ...(about === undefined ? [] : [about]))
 }
 
-export function sealBytes(key: Uint8Array, about: Uint8Array, plain: Uint8Array): Uint8Array {
-  const nonce = randomBytes(NONCE_LENGTH)
+/** Randomness is drawn for many at once; each of them is used for one value. */
+const drawn = Buffer.alloc(256 * NONCE_LENGTH)
+let used = drawn.length
+
+function freshNonce(): Uint8Array {
+  if (used === drawn.length) {
+    randomFillSync(drawn)
+    used = 0
+  }
+  used += NONCE_LENGTH
+  return drawn.subarray(used - NONCE_LENGTH, used)
+}
+
+export function sealBytes(key: Uint8Array | KeyObject, about: Uint8Array, plain: Uint8Array): Uint8Array {
+  const nonce = freshNonce()
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_LENGTH })
   cipher.setAAD(about)
-  const ciphertext = Buffer.concat([cipher.update(plain), cipher.final()])
-  return Buffer.concat([Uint8Array.of(FORMAT_VERSION), nonce, cipher.getAuthTag(), ciphertext])
+  const ciphertext = cipher.update(plain)
+  const rest = cipher.final()
+  return Buffer.concat([VERSION, nonce, cipher.getAuthTag(), ciphertext, rest])
 }
 
 /** Throws `tampered` for anything but what was sealed with this key and these associated data. */
-export function openBytes(key: Uint8Array, about: Uint8Array, sealed: Uint8Array): Uint8Array {
+export function openBytes(key: Uint8Array | KeyObject, about: Uint8Array, sealed: Uint8Array): Uint8Array {
   if (sealed.length < HEAD_LENGTH || sealed[0] !== FORMAT_VERSION) throw tampered()
   const nonce = sealed.subarray(1, 1 + NONCE_LENGTH)
   const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_LENGTH })

@@ -23,12 +23,12 @@ function secretOf(bytes: Uint8Array): Secret {
 export function sealer({ id, locked, keys }: SealerKit): Vault {
   function sealedWith({ id: keyId, key }: DataKey, place: Place, secret: Secret): Sealed {
     const about = placeOf(id(), keyId, place)
-    return { keyId, bytes: key.use((bytes) => sealBytes(bytes, about, secret.revealBytes())) }
+    return { keyId, bytes: sealBytes(key.ready(), about, secret.revealBytes()) }
   }
 
   async function opened(place: Place, { keyId, bytes }: Sealed, rows?: Rows): Promise<Secret> {
     const { key } = await keys().forOpening(place.owner, keyId, rows)
-    return secretOf(key.use((bare) => openBytes(bare, placeOf(id(), keyId, place), bytes)))
+    return secretOf(openBytes(key.ready(), placeOf(id(), keyId, place), bytes))
   }
 
   async function put(rows: Rows, place: Place, secret: Secret): Promise<void> {

@@ -39,13 +39,56 @@ export const account = z
   })
   .openapi('Account') satisfies Whole<said.Account>
 
-export const may = z.enum({ lend: 'lend', forward: 'forward', reveal: 'reveal' } satisfies Each<said.May>)
+export const may = z.enum({
+  lend: 'lend',
+  forward: 'forward',
+  reveal: 'reveal',
+  connect: 'connect',
+} satisfies Each<said.May>)
 
 export const asks = z.enum({
   never: 'never',
   'first-use': 'first-use',
   always: 'always',
 } satisfies Each<said.Asks>)
+
+export const limits = z
+  .strictObject({
+    only: z
+      .array(z.string().min(1).max(600))
+      .max(50)
+      .optional()
+      .openapi({ example: ['GET /repos/*'] }),
+    rate: z.strictObject({ uses: z.number().int().min(1), seconds: z.number().int().min(1) }).optional(),
+    budget: z.number().int().min(1).optional(),
+    hours: z.strictObject({ from: z.string(), to: z.string() }).optional(),
+  })
+  .openapi('Limits') satisfies Whole<said.Limits>
+
+export const grant = z
+  .strictObject({ address: z.string().min(1).max(200), may: z.array(may).min(1), limits: limits.optional() })
+  .openapi('Grant') satisfies Whole<said.Grant>
+
+export const valetKey = z
+  .strictObject({
+    id: z.string(),
+    kind: z.enum({ key: 'key', socket: 'socket' } satisfies Each<said.ValetKey['kind']>),
+    name: z.string(),
+    parent: caller,
+    grants: z.array(grant),
+    socket: z.string().nullable(),
+    thumbprint: z.string().nullable(),
+    createdAt: time,
+    until: time.nullable(),
+  })
+  .openapi('ValetKey') satisfies Whole<said.ValetKey>
+
+export const narrowed = z
+  .strictObject({
+    key: valetKey,
+    secret: z.string().nullable().openapi({ description: 'Shown once, and never again' }),
+  })
+  .openapi('Narrowed') satisfies Whole<said.Narrowed>
 
 export const binding = z
   .strictObject({
@@ -55,6 +98,7 @@ export const binding = z
     address: z.string(),
     may: z.array(may),
     asks,
+    limits: limits.nullable(),
     createdAt: time,
     until: time.nullable(),
   })
@@ -173,7 +217,44 @@ export const registered = registration
   .extend({ checked: z.boolean() })
   .openapi('Registered') satisfies Whole<said.Registered>
 
-export const event = z
+const who = z
+  .strictObject({
+    door: z.string(),
+    executable: z.string().nullable(),
+    chain: z.array(z.string()),
+    uid: z.number().int().nullable(),
+    pid: z.number().int().nullable(),
+  })
+  .openapi('Who') satisfies Whole<said.Who>
+
+export const decision = z.enum({
+  once: 'once',
+  'ten-minutes': 'ten-minutes',
+  always: 'always',
+  no: 'no',
+} satisfies Each<said.Decision>)
+
+export const ask = z
+  .strictObject({
+    id: z.string(),
+    caller,
+    who,
+    address: z.string(),
+    may: z.array(may),
+    reason: z.string(),
+    state: z.enum({
+      pending: 'pending',
+      allowed: 'allowed',
+      refused: 'refused',
+      lapsed: 'lapsed',
+    } satisfies Each<said.Ask['state']>),
+    decision: decision.nullable(),
+    askedAt: time,
+    until: time.nullable(),
+  })
+  .openapi('Ask') satisfies Whole<said.Ask>
+
+const accountEvent = z
   .strictObject({
     id: z.string(),
     name: z.enum({
@@ -187,4 +268,15 @@ export const event = z
     at: time,
     account,
   })
-  .openapi('Event') satisfies Whole<said.ValetkeyEvent>
+  .openapi('AccountEvent') satisfies Whole<said.AccountEvent>
+
+const askEvent = z
+  .strictObject({
+    id: z.string(),
+    name: z.enum({ asked: 'asked', decided: 'decided' } satisfies Each<said.AskEvent['name']>),
+    at: time,
+    ask,
+  })
+  .openapi('AskEvent') satisfies Whole<said.AskEvent>
+
+export const event = z.union([accountEvent, askEvent]).openapi('Event')

@@ -26,15 +26,22 @@ export const field = z
 
 type Step<A extends said.FlowStep['ask']> = Extract<said.FlowStep, { ask: A }>
 
-const visit = z.strictObject({ ask: z.literal('visit'), url: link, until: time }) satisfies Whole<
-  Step<'visit'>
->
+const everySeconds = z.number().optional()
+
+const visit = z.strictObject({
+  ask: z.literal('visit'),
+  url: link,
+  until: time,
+  everySeconds,
+}) satisfies Whole<Step<'visit'>>
 
 const enterCode = z.strictObject({
   ask: z.literal('enter-code'),
   code: z.string(),
   at: link,
+  whole: link.optional(),
   until: time,
+  everySeconds,
 }) satisfies Whole<Step<'enter-code'>>
 
 const fill = z.strictObject({

@@ -15,6 +15,17 @@ const ownClient = z
   })
   .openapi('OwnClient') satisfies Whole<said.OwnClient>
 
+const variables = z.array(z.string())
+
+const programs = z
+  .strictObject({
+    token: variables,
+    fields: z.record(z.string(), variables),
+    baseUrl: z.strictObject({ variables, path: z.string() }).nullable(),
+    key: variables,
+  })
+  .openapi('Programs') satisfies Whole<said.Programs>
+
 export const providerCard = z
   .strictObject({
     id: z.string(),
@@ -24,6 +35,7 @@ export const providerCard = z
     hosts: z.array(z.string()),
     needs: z.enum(['nothing', 'own-client']),
     ownClient: ownClient.nullable(),
+    programs: programs.nullable(),
     from: z.enum(['built-in', 'yours']),
   })
   .openapi('Provider') satisfies Whole<said.ProviderCard>

@@ -7,10 +7,11 @@ import type {
   ConnectRequest,
   FlowAnswer,
   LendRequest,
+  NarrowRequest,
   RegisterRequest,
   RekeyRequest,
 } from '../model/words.ts'
-import { asks, may } from './answers.ts'
+import { asks, decision, grant, limits, may } from './answers.ts'
 import { auditVerb, keySource } from './records.ts'
 import type { Whole } from './whole.ts'
 
@@ -27,11 +28,20 @@ export const connectRequest = z
     fields: secrets.optional(),
     insist: z.boolean().optional(),
   })
-  .openapi('ConnectRequest') satisfies Whole<Omit<said.ConnectRequest, 'provider'>>
+  .openapi('ConnectRequest') satisfies Whole<Omit<said.ConnectRequest, 'provider' | 'as'>>
 
-export function readConnect(json: z.infer<typeof connectRequest>, provider?: string): ConnectRequest {
+/** Without a path that names the provider: by the address of its server, or by the key that is pasted. */
+export const connectAnyRequest = connectRequest
+  .extend({ provider: z.url().max(2000).optional(), as: z.string().min(1).max(63).optional() })
+  .openapi('ConnectAnyRequest') satisfies Whole<said.ConnectRequest>
+
+export function readConnect(json: z.infer<typeof connectAnyRequest>, provider?: string): ConnectRequest {
   const { fields, ...rest } = json
-  return given({ ...rest, provider, fields: fields === undefined ? undefined : sealed(fields) })
+  return given({
+    ...rest,
+    provider: provider ?? json.provider,
+    fields: fields === undefined ? undefined : sealed(fields),
+  })
 }
 
 export const flowAnswer = z
@@ -109,12 +119,50 @@ export const bindRequest = z
     address: word,
     may: z.array(may).min(1),
     asks: asks.optional(),
+    limits: limits.optional(),
     until: time.optional(),
   })
   .openapi('BindRequest') satisfies Whole<said.BindRequest>
 
-export function readBind(json: z.infer<typeof bindRequest>): BindRequest {
-  return given({ ...json, until: dated(json.until) })
+export function readBind({ limits, ...json }: z.infer<typeof bindRequest>): BindRequest {
+  return given({ ...json, limits: limits && given(limits), until: dated(json.until) })
+}
+
+export const askRequest = z
+  .strictObject({
+    address: word,
+    may: z.array(may).min(1),
+    reason: z.string().regex(/^[\x20-\x7e]{1,200}$/),
+  })
+  .openapi('AskRequest') satisfies Whole<said.AskRequest>
+
+export const askedQuery = z.strictObject({
+  wait: z.coerce.number().int().min(0).max(60).optional().openapi({ description: 'So many seconds at most' }),
+})
+
+export const decideRequest = z.strictObject({ decision }).openapi('DecideRequest')
+
+export const narrowRequest = z
+  .strictObject({
+    kind: z.enum(['key', 'socket']),
+    name: z.string().min(1).max(60).optional(),
+    grants: z.array(grant).max(50),
+    until: time.optional(),
+    uids: z.array(z.number().int().min(0)).max(16).optional(),
+    endsWithMe: z.boolean().optional(),
+    thumbprint: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{43}$/)
+      .optional(),
+  })
+  .openapi('NarrowRequest') satisfies Whole<said.NarrowRequest>
+
+export function readNarrow({ grants, ...json }: z.infer<typeof narrowRequest>): NarrowRequest {
+  return given({ ...json, grants: grants.map(readGrant), until: dated(json.until) })
+}
+
+function readGrant({ limits, ...rest }: z.infer<typeof grant>): said.Grant {
+  return given({ ...rest, limits: limits && given(limits) })
 }
 
 export const auditQuery = z.strictObject({

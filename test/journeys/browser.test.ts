@@ -1,5 +1,4 @@
-import { createServer, type Server } from 'node:http'
-import { type AddressInfo, createServer as createSquatter } from 'node:net'
+import { createServer as createSquatter } from 'node:net'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { canary } from '../../src/testing/canary.ts'
@@ -21,12 +20,7 @@ beforeAll(async () => {
   provider = await standIn({ 'GET /v1/models': judge }).listen()
   home = await realHome({ origins: { openai: provider.origin } })
   ours = new URL('/', await firstLine(home.start(['serve', '--port', '0'])))
-  // Names of other sites that lead to this computer, as a name server of theirs could make them.
-  browser = await openChromium(
-    '--host-resolver-rules=MAP evil.test 127.0.0.1, MAP rebound.test 127.0.0.1',
-    // What a new browser does of itself is not to be relied on: most do not.
-    '--disable-features=LocalNetworkAccessChecks',
-  )
+  browser = await openChromium()
 }, 120_000)
 
 afterAll(async () => {
@@ -102,135 +96,5 @@ describe('the page behind the link that the command prints', () => {
     expect(visits).toBe(0)
     await context.close()
     squatter.close()
-  })
-})
-
-/** Everything that a page can try with another address: to read it, to change something there, and to show it. */
-const ATTACK = `async ({ target, harmless }) => {
-  const seen = []
-  const tried = []
-  const attempt = (path, init) => {
-    const answer = fetch(target + path, { credentials: 'include', ...init })
-    tried.push(answer.then((one) => one.text()).then((text) => seen.push(text), () => {}))
-  }
-  const load = (tag, props) =>
-    tried.push(new Promise((resolve) => {
-      const node = Object.assign(document.createElement(tag), props)
-      node.onload = node.onerror = resolve
-      document.body.append(node)
-      setTimeout(resolve, 1500)
-    }))
-
-  for (const path of ['api/accounts', 'api/vault', 'api/audit', 'forward/openai/kept/v1/models']) {
-    attempt(path)
-    attempt(path, { mode: 'no-cors' })
-  }
-  load('script', { src: target + 'api/accounts' })
-  load('img', { src: target + 'api/accounts' })
-  load('iframe', { src: target, name: 'framed' })
-
-  const marked = { 'content-type': 'application/json', 'valetkey-request': '1' }
-  const body = '{"owner":"person:owner"}'
-  for (const path of harmless ? [] : ['api/vault/lock', 'api/vault/erase-owner', 'api/session/link']) {
-    attempt(path, { method: 'POST', body })
-    attempt(path, { method: 'POST', body, mode: 'no-cors' })
-    attempt(path, { method: 'POST', body, headers: marked })
-  }
-  for (const path of harmless ? [] : ['api/accounts/openai%2Fkept', 'api/session'])
-    attempt(path, { method: 'DELETE', headers: marked })
-  if (!harmless) {
-    const form = { action: target + 'api/vault/lock', method: 'post', enctype: 'text/plain', target: 'framed' }
-    const node = Object.assign(document.createElement('form'), form)
-    document.body.append(node)
-    node.submit()
-  }
-
-  await Promise.all(tried)
-  const framed = () => window.frames.framed.document.body.innerHTML
-  try { return { seen, framed: framed() } } catch { return { seen, framed: '' } }
-}`
-
-interface Prey {
-  readonly seen: readonly string[]
-  readonly framed: string
-}
-
-describe('a page of another site, in the browser that holds the owner’s cookie', () => {
-  let attacker: Server
-  let context: BrowserContext
-
-  beforeAll(async () => {
-    if (noChromium) return
-    expect(await home.run(['connect', 'openai/kept', '--key-stdin'], key)).toMatchObject({ code: 0 })
-    attacker = createServer((_, answer) => {
-      answer.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>evil</title><body>')
-    })
-    attacker.listen(0, '127.0.0.1')
-    await until(() => attacker.listening)
-    context = await browser.newContext()
-    await signIn(context)
-  })
-
-  afterAll(async () => {
-    await context?.close()
-    attacker?.close()
-  })
-
-  /** What the page got to see, and with what our own door answered it. */
-  async function attack(page: Page, target: string) {
-    const statuses: number[] = []
-    page.on('response', (answer) => {
-      if (new URL(answer.url()).port === ours.port) statuses.push(answer.status())
-    })
-    const prey = (await page.evaluate(`(${ATTACK})(${JSON.stringify({ target })})`)) as Prey
-    return { ...prey, statuses: [...new Set(statuses)] }
-  }
-
-  async function unharmed() {
-    const vault = await (await home.ask('/api/vault')).json()
-    const accounts = (await (await home.ask('/api/accounts')).json()) as { bucket: string; status: string }[]
-    const kept = accounts.find(({ bucket }) => bucket === 'kept')
-    const page = await context.newPage()
-    await page.goto(ours.href)
-    await page.getByRole('heading', { name: 'Accounts' }).waitFor()
-    await page.close()
-    return { locked: (vault as { locked: boolean }).locked, kept: kept?.status }
-  }
-
-  it.each([
-    ['port', '127.0.0.1'],
-    ['name', 'evil.test'],
-    ['family of addresses', 'localhost'],
-  ])('[security 18.4] reads nothing and changes nothing from another %s', async (_, host) => {
-    const page = await context.newPage()
-    await page.goto(`http://${host}:${(attacker.address() as AddressInfo).port}/`)
-    const { seen, framed, statuses } = await attack(page, ours.href)
-    expect(seen.filter((text) => text !== '')).toEqual([])
-    expect(framed).not.toContain('Valetkey')
-    expect(statuses).toEqual([403])
-    expect(await unharmed()).toEqual({ locked: false, kept: 'connected' })
-  })
-
-  it('[security 18.4] reads nothing and changes nothing when its own name is led to us', async () => {
-    const page = await context.newPage()
-    const rebound = `http://rebound.test:${ours.port}/`
-    await page.route(`${rebound}evil`, (route) =>
-      route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>evil</title><body>' }),
-    )
-    await page.goto(`${rebound}evil`)
-    const { seen, framed, statuses } = await attack(page, rebound)
-    expect(seen.join('')).not.toContain('openai')
-    expect(seen.filter((text) => text !== '').every((text) => text.includes('not-allowed'))).toBe(true)
-    expect(framed).not.toContain('Connect')
-    expect(statuses).toEqual([421])
-    expect(await unharmed()).toEqual({ locked: false, kept: 'connected' })
-  })
-
-  it('would have seen it all, were it our own page', async () => {
-    const page = await context.newPage()
-    await page.goto(ours.href)
-    const tried = JSON.stringify({ target: ours.href, harmless: true })
-    const { seen } = (await page.evaluate(`(${ATTACK})(${tried})`)) as Prey
-    expect(seen.join('')).toContain('"bucket":"kept"')
   })
 })

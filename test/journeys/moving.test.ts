@@ -233,7 +233,9 @@ describe('accounts of a client of our own that move to another home', () => {
     expect(await here.run(['register', 'acme', ...client], clientSecret)).toMatchObject({ code: 0 })
     await connectAcme()
     await connectAt(deskAt(here).desk, practice, { seconds: 3600 })
-    expect(await here.run(['bind', 'app:reports', 'acme', '--may', 'lend,forward'])).toMatchObject({
+    expect(
+      await here.run(['bind', 'app:reports', 'acme', '--may', 'lend,forward', '--asks', 'never']),
+    ).toMatchObject({
       code: 0,
     })
     await deskAt(here).desk.rotateEvery('acme', 90)

@@ -259,7 +259,7 @@ describe('a database server that is restarted in the middle of everything', () =
       const work = async (hand: number) => {
         for (let n = 0; atWork; n += 1) {
           const caller = `app:${bucket}-${hand}-${n}`
-          await desk.bind({ caller, address, may: ['lend'] }).then(
+          await desk.bind({ caller, address, may: ['lend'], asks: 'never' }).then(
             () => bound.push(caller),
             ({ code }) => codes.add(code),
           )

@@ -20,7 +20,7 @@ describe('revoking while the provider does not listen', { timeout: 240_000 }, ()
     stage = await openStage(0)
     await stage.connectMany(1)
     token = (await stage.desk.lend({ address: ADDRESS })).token
-    await stage.home.run(['bind', 'app:reports', ADDRESS, '--may', 'lend'])
+    await stage.home.run(['bind', 'app:reports', ADDRESS, '--may', 'lend', '--asks', 'never'])
   }, 120_000)
 
   afterAll(() => stage.close())

@@ -76,7 +76,7 @@ describe.each(['sqlite', 'postgres'])('signing in at the terminal alone, the vau
 
   it('prints a token that the provider accepts, and another one when that has died', async ({ skip }) => {
     skip(noTerminal !== undefined, noTerminal)
-    await home.run(['bind', 'app:reports', 'practice', '--may', 'lend'])
+    await home.run(['bind', 'app:reports', 'practice', '--may', 'lend', '--asks', 'never'])
     // It lives for five seconds, and a slow machine may take them all over one: then the next is tried.
     const accepted = () =>
       until(async () => {

@@ -110,7 +110,7 @@ describe.each(['sqlite', 'postgres'])('signing in by browser, the vault on %s', 
 
   it('is reconnected in place: id, bindings and history stay', async ({ skip }) => {
     skip(noChromium !== undefined, noChromium)
-    await home.run(['bind', 'app:reports', 'practice', '--may', 'lend'])
+    await home.run(['bind', 'app:reports', 'practice', '--may', 'lend', '--asks', 'never'])
     await page.reload()
     await page.getByRole('button', { name: 'Reconnect practice' }).click()
     expect(await consent(await follow(), '1 hour')).toBe('Connected to Practice provider')

@@ -25,7 +25,9 @@ beforeAll(async () => {
   const entered = await enter(link)
   cookie = entered.headers?.['set-cookie']?.[0]?.split(';')[0] ?? ''
   expect(await home.run(['connect', 'openai', '--key-stdin'], key)).toMatchObject({ code: 0 })
-  expect(await home.run(['bind', 'app:reports', 'openai', '--may', 'forward'])).toMatchObject({ code: 0 })
+  expect(
+    await home.run(['bind', 'app:reports', 'openai', '--may', 'forward', '--asks', 'never']),
+  ).toMatchObject({ code: 0 })
   routes = await everyRoute()
 })
 

@@ -6,8 +6,8 @@
 //   what it prints, answers and errors as they come
 //   [exit 1]                 left out for 0
 //
-// What differs from run to run is named: <id>, <time>, <day>, <number>, <link>. A name that the stage
-// knows, such as <key>, stands for that value wherever it is written.
+// What differs from run to run is named: <id>, <caller>, <time>, <day>, <number>, <program>, <link>. A name
+// that the stage knows, such as <key>, stands for that value wherever it is written.
 
 export interface Exchange {
   readonly command: string
@@ -21,6 +21,8 @@ const DIFFERING: Readonly<Record<string, string>> = {
   time: 'now|in \\d+ (?:s|min|h|days)|\\d+ (?:s|min|h|days) ago|\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z',
   day: '\\d{4}-\\d\\d-\\d\\d',
   number: '\\d+',
+  caller: '(?:key|socket):[0-9a-f]{16}',
+  program: '[^(),;]+',
   link: 'http://127\\.0\\.0\\.1:\\d+/\\S*',
 }
 const DIFFERS = new RegExp(`<(${Object.keys(DIFFERING).join('|')})>`)

@@ -5,7 +5,7 @@ import { raiseStage, type Stage } from './stage.ts'
 
 const folder = new URL('./', import.meta.url)
 const scripts = readdirSync(folder).filter((name) => name.endsWith('.txt'))
-const ONE_STORY_MS = 120_000
+const ONE_STORY_MS = 240_000
 
 describe('at the terminal, word for word', () => {
   for (const name of scripts) {

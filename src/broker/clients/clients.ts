@@ -44,7 +44,7 @@ export function issuerAt(kit: Kit, provider: Provider, vars: Vars): string | und
 /** Whether what a flow yields is issued to a client of ours, which renews it and ends it. */
 export function isByClient({ flows }: Kit, flow: string): boolean {
   const known = flows.get(flow)
-  return known !== undefined && (known.comesBack || known.refresh !== undefined)
+  return known !== undefined && !known.ownClient && (known.comesBack || known.refresh !== undefined)
 }
 
 /** Our client at a provider: what is registered with its issuer, before one that came along. */

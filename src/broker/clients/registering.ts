@@ -2,8 +2,10 @@ import { ValetkeyError } from '#client'
 import type { Caller } from '../../model/caller.ts'
 import type { Provider } from '../../model/provider.ts'
 import type { FlowSessionRow, RegistrationRow } from '../../model/storage.ts'
+import { readClientDocument } from '../../protocol/client-document.ts'
 import { discover } from '../../protocol/discovery.ts'
 import { type Registered, register, unregister } from '../../protocol/registration.ts'
+import { refuseDowngrade } from '../../protocol/server.ts'
 import { behind, type Kit } from '../kit.ts'
 import { writeRegistration } from './registrations.ts'
 import { givenBack } from './unregister.ts'
@@ -17,6 +19,34 @@ interface Wish {
 }
 
 /**
+ * Where the operator has a public document that describes this client, and the server takes its address for an
+ * id, that is kept as our client there. False where either is not so.
+ */
+export async function registerByDocument(
+  kit: Kit,
+  session: FlowSessionRow,
+  provider: Provider,
+  { issuer, instead }: Pick<Wish, 'issuer' | 'instead'>,
+): Promise<boolean> {
+  const { clientDocument: clientId } = kit
+  if (clientId === undefined || provider.oauth?.issuer === undefined) return false
+  const server = await discover(kit.network, issuer, { found: new Map(), now: kit.now })
+  if (!server.clientDocuments) return false
+  const passage = await kit.gate.pass(callerOf(session), 'register', { name: provider.id })
+  return behind(
+    passage,
+    async () => {
+      const terms = await readClientDocument(kit.network, clientId)
+      const how = 'metadata-document'
+      const draft = { provider: provider.id, issuer, how, clientId, clientSecret: undefined, terms } as const
+      await writeRegistration(kit, draft, { instead })
+      return true
+    },
+    () => 'by its document',
+  )
+}
+
+/**
  * Registers a client of ours at a server that takes such wishes (RFC 7591), and keeps it before it is
  * used. False where somebody else did so at the same moment; then ours is given back.
  */
@@ -26,8 +56,7 @@ export async function registerOnTheSpot(
   provider: Provider,
   wish: Wish,
 ): Promise<boolean> {
-  const caller: Caller = { id: session.caller, owner: session.owner, proof: { door: 'broker' } }
-  const passage = await kit.gate.pass(caller, 'register', { name: provider.id })
+  const passage = await kit.gate.pass(callerOf(session), 'register', { name: provider.id })
   return behind(
     passage,
     async () => {
@@ -38,10 +67,15 @@ export async function registerOnTheSpot(
   )
 }
 
+function callerOf({ caller: id, owner }: FlowSessionRow): Caller {
+  return { id, owner, proof: { door: 'broker' } }
+}
+
 async function registered(kit: Kit, { oauth, name }: Provider, wish: Wish): Promise<Registered> {
   if (oauth?.issuer === undefined)
     throw new ValetkeyError('provider-not-configured', `${name} names no issuer to register at`)
   const server = await discover(kit.network, wish.issuer, { found: new Map(), now: kit.now })
+  refuseDowngrade(oauth, server)
   // What a server does not know would have it refuse the whole.
   const scopes = wish.scopes.filter((scope) => server.scopes?.includes(scope) ?? true)
   return register(kit.network, server, {

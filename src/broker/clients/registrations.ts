@@ -28,8 +28,10 @@ async function registerOwn(kit: Kit, provider: Provider, request: RegisterReques
   const client = { clientId: request.clientId.trim(), clientSecret: given(request.clientSecret) }
   if (client.clientId === '') throw new ValetkeyError('invalid-request', 'a client needs its id')
   const document = await documentOf(kit, provider, client)
-  const knows = document === undefined ? await clientTrouble(kit, provider, vars, client) : undefined
-  if (knows?.refused && !insist) throw knows.refused
+  // Whoever insists keeps it whatever the provider says, so it is not asked.
+  const isAsked = document === undefined && !insist
+  const knows = isAsked ? await clientTrouble(kit, provider, vars, client) : undefined
+  if (knows?.refused) throw knows.refused
   const how = document === undefined ? 'yours' : 'metadata-document'
   const draft = { provider: provider.id, issuer, how, ...client, terms: document ?? {} } as const
   const { row, replaced } = await writeRegistration(kit, draft)

@@ -1,12 +1,12 @@
+import { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Outgoing } from '../../model/network.ts'
 
 const KEPT_BYTES = 1024 * 1024
 /** What has not come by then is a stream, and not just on its way. */
 const PATIENCE_MS = 1_000
 
-type Body = NonNullable<Outgoing['body']> | null
-type Whole = Exclude<Body, ReadableStream>
+export type Body = Readable | Uint8Array | string | null
+type Whole = Exclude<Body, Readable>
 
 /** A body that is sent, and may have to be sent once more. */
 export interface KeptBody {
@@ -17,45 +17,60 @@ export interface KeptBody {
   letGo(): void
 }
 
-export function keepBody(body: Body): KeptBody {
-  if (body instanceof ReadableStream) return keepStream(body)
+export function keepBody(body: Body, needed: boolean): KeptBody {
+  if (body instanceof Readable) return keepStream(body, needed)
   const length = typeof body === 'string' ? Buffer.byteLength(body) : (body?.byteLength ?? 0)
   return { body, whole: async () => (length > KEPT_BYTES ? undefined : body), letGo: () => {} }
 }
 
-/** Keeps what is read on its way, while it is not too long for that. */
-function keepStream(source: ReadableStream<Uint8Array>): KeptBody {
-  const reader = source.getReader()
+/**
+ * Keeps what is read on its way, while it is not too long for that. What is sent is a stream of its own: a
+ * provider which breaks it off does not break off whoever stands behind the source, and is still to be heard.
+ */
+function keepStream(source: Readable, isNeeded: boolean): KeptBody {
   const settled = Promise.withResolvers<void>()
   let pieces: Uint8Array[] = []
   let size = 0
   let ended = false
   let left = false
-  let needed = true
+  let needed = isNeeded
 
-  async function next(): Promise<Uint8Array | undefined> {
-    const { done, value } = await reader.read()
-    if (done) ended = true
-    else if (needed) keep(value)
-    if (ended || !needed) settled.resolve()
-    return value
-  }
+  const sent = new Readable({
+    read: () => void source.resume(),
+    destroy(error, done) {
+      left = true
+      settled.resolve()
+      source.pause()
+      done(error)
+    },
+  })
+  source.on('data', (piece: Uint8Array) => {
+    if (needed) keep(piece)
+    if (!left && !sent.push(piece)) source.pause()
+  })
+  source.once('end', () => {
+    ended = true
+    settled.resolve()
+    sent.push(null)
+  })
+  source.once('close', () => {
+    settled.resolve()
+    if (!ended) sent.destroy(source.errored ?? new Error('the body broke off'))
+  })
+  source.on('error', () => {})
+  source.pause()
+  if (source.destroyed) sent.destroy(new Error('the body broke off'))
 
   function keep(piece: Uint8Array): void {
     size += piece.byteLength
-    // The piece itself goes on to whoever sends it, who may give its memory away.
-    if (size <= KEPT_BYTES) pieces.push(Uint8Array.from(piece))
+    if (size <= KEPT_BYTES) pieces.push(piece)
     else forget()
+    if (!needed) settled.resolve()
   }
 
   function forget(): void {
     needed = false
     pieces = []
-  }
-
-  /** A provider that answers before it has heard all of it does not read the rest; we do. */
-  async function readOn(): Promise<void> {
-    while (!ended && needed) await next()
   }
 
   async function inTime(work: Promise<void>): Promise<void> {
@@ -65,30 +80,22 @@ function keepStream(source: ReadableStream<Uint8Array>): KeptBody {
     )
   }
 
+  /** A provider that answers before it has heard all of it does not read the rest; we do. */
+  function readOn(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    for (const event of ['end', 'close']) source.once(event, () => resolve())
+    source.on('data', () => needed || resolve())
+    source.resume()
+    return promise
+  }
+
   return {
-    body: new ReadableStream<Uint8Array>(
-      {
-        async pull(controller) {
-          const piece = await next()
-          if (piece === undefined) controller.close()
-          else controller.enqueue(piece)
-        },
-        cancel(reason) {
-          left = true
-          settled.resolve()
-          if (!needed) return reader.cancel(reason)
-        },
-      },
-      { highWaterMark: 0 },
-    ),
+    body: sent,
     async whole() {
       await inTime(settled.promise)
-      if (left) await inTime(readOn()).catch(forget)
+      if (left && !ended && needed) await inTime(readOn()).catch(forget)
       return ended && needed ? Buffer.concat(pieces) : undefined
     },
-    letGo() {
-      forget()
-      if (left && !ended) reader.cancel().catch(() => undefined)
-    },
+    letGo: forget,
   }
 }

@@ -2,9 +2,12 @@ import { type LeaseEnd, type LeaseVerb, ValetkeyError } from '#client'
 import type { CallerId } from '../../model/caller.ts'
 import type { AccountRow, LeaseRow, Rows } from '../../model/storage.ts'
 import type { Lease } from '../../model/words.ts'
+import { isNarrowed } from '../keys/line.ts'
+import { mayStill as narrowedMayStill } from '../keys/rights.ts'
 import { type Kit, notConnected } from '../kit.ts'
 import { isLive, viewLease } from '../leases.ts'
 import { countUse, dayOf } from '../usage.ts'
+import type { Use } from '../warm/ledger.ts'
 import { FORWARD_LEASE_MS } from './streams.ts'
 import { together } from './together.ts'
 
@@ -27,10 +30,29 @@ type Outcome = Lease | ValetkeyError
 export function openingsOf(kit: () => Kit): Openings {
   const write = together((all: readonly Opening[]) => writeWhatGoes(kit(), all))
   return async (opening) => {
+    const again = usedAgain(kit(), opening)
+    if (again !== undefined) return again
     const outcome = await write(opening)
     if (outcome instanceof ValetkeyError) throw outcome
     return outcome
   }
+}
+
+/** A lease that is remembered is shared at once: what is counted of it is written with this turn's entries. */
+function usedAgain(kit: Kit, opening: Opening): Lease | undefined {
+  const alike = likeness(opening)
+  const before = kit.memory.lease(alike)
+  const now = kit.now().getTime()
+  if (before === undefined || !isLive(before, now)) return undefined
+  const until = latest([before, { until: endOf(opening, now) }])
+  const lease = { ...before, lastAt: now, until, count: before.count + 1 }
+  kit.memory.keepLease(alike, lease, kit.memory.moment())
+  kit.ledger.count(useOf(lease, opening))
+  return viewLease(lease, opening.account)
+}
+
+function useOf({ id: lease, lastAt: at, until }: LeaseRow, { account, caller, verb }: Opening): Use {
+  return { owner: account.owner, accountId: account.id, caller, verb, lease, at, until }
 }
 
 /** What cannot be written does harm to nobody else's: then each of them is written by itself. */
@@ -50,43 +72,52 @@ function failed(error: unknown): readonly Outcome[] {
   return [new ValetkeyError('internal-error', 'this lending could not be put on record', { cause: error })]
 }
 
-function writeAll(kit: Kit, all: readonly Opening[]): Promise<readonly Outcome[]> {
-  return kit.storage.transaction('soon', async (rows) => {
-    const outcomes = new Map<Opening, Outcome>()
-    for (const alike of Map.groupBy(all, likeness).values())
-      for (const [opening, outcome] of await writeAlike(kit, rows, alike)) outcomes.set(opening, outcome)
-    return all.map((opening) => outcomes.get(opening) ?? notConnected(opening.account.provider))
+interface Written {
+  readonly name: string
+  readonly alike: readonly Opening[]
+  /** As it is after all of them; undefined where it was revoked meanwhile. */
+  readonly lease: LeaseRow | undefined
+}
+
+async function writeAll(kit: Kit, all: readonly Opening[]): Promise<readonly Outcome[]> {
+  const since = kit.memory.moment()
+  const written = await kit.storage.transaction('soon', async (rows) => {
+    const written: Written[] = []
+    for (const [name, alike] of Map.groupBy(all, likeness))
+      written.push({ name, alike, lease: await writeAlike(kit, rows, alike) })
+    return written
   })
+  const outcomes = new Map<Opening, Outcome>()
+  for (const { name, alike, lease } of written) {
+    if (lease === undefined) continue
+    kit.memory.keepLease(name, lease, since)
+    const before = lease.count - alike.length
+    for (const [at, one] of alike.entries())
+      outcomes.set(one, viewLease({ ...lease, count: before + at + 1 }, one.account))
+  }
+  return all.map((opening) => outcomes.get(opening) ?? notConnected(opening.account.provider))
 }
 
 /** What may share a lease. */
 function likeness({ account: { owner, id }, caller, verb, purpose, scopes }: Opening): string {
-  return JSON.stringify([owner, id, caller, verb, purpose, written(scopes)])
+  return `${owner} ${id} ${caller} ${verb} ${JSON.stringify(purpose)} ${written(scopes)}`
 }
 
 /** What was revoked since the gate was passed is lent to nobody any more. */
-async function writeAlike(
-  kit: Kit,
-  rows: Rows,
-  alike: readonly Opening[],
-): Promise<readonly (readonly [Opening, Outcome])[]> {
+async function writeAlike(kit: Kit, rows: Rows, alike: readonly Opening[]): Promise<LeaseRow | undefined> {
   const [opening] = alike
-  if (opening === undefined) return []
-  const { account } = opening
+  if (opening === undefined) return undefined
+  const { account, caller, verb } = opening
   const { owner, id } = account
   const now = kit.now().getTime()
-  if (!(await mayStill(rows, opening, now)) || !(await isUsed(rows, account, now)))
-    return alike.map((one) => [one, notConnected(one.account.provider)])
+  kit.ledger.forget()
+  if (!(await mayStill(kit, rows, opening, now)) || !(await isUsed(rows, account, now))) return undefined
   const before = await leaseFor(kit, rows, opening, now)
   const count = before.count + alike.length
   const until = latest([before, ...alike.map((one) => ({ until: endOf(one, now) }))])
-  const { caller, verb } = opening
   await rows.update('leases', { owner, id: before.id }, { lastAt: now, until, count })
   await countUse(rows, { owner, accountId: id, caller, day: dayOf(now) }, verb, alike.length)
-  return alike.map((one, at) => {
-    const lease = { ...before, lastAt: now, until, count: before.count + at + 1 }
-    return [one, viewLease(lease, account)]
-  })
+  return { ...before, lastAt: now, until, count }
 }
 
 /** Marks the account as used, unless it was revoked. */
@@ -96,9 +127,15 @@ async function isUsed(rows: Rows, { owner, id }: AccountRow, now: number): Promi
 }
 
 /** By his binding, where he needs one. What it says was judged at the gate. */
-async function mayStill(rows: Rows, { account, caller, verb }: Opening, now: number): Promise<boolean> {
+async function mayStill(
+  kit: Kit,
+  rows: Rows,
+  { account, caller, verb }: Opening,
+  now: number,
+): Promise<boolean> {
   const { owner, id: accountId } = account
   if (caller === owner && verb !== 'reveal') return true
+  if (isNarrowed(caller)) return narrowedMayStill(kit, rows, { owner, id: caller }, account, verb)
   const binding = await rows.get('bindings', { owner, accountId, caller })
   return binding !== undefined && isLive(binding, now)
 }
@@ -123,9 +160,14 @@ async function leaseFor(kit: Kit, rows: Rows, opening: Opening, now: number): Pr
   return { ...asked, ...fresh }
 }
 
+const inOrder = new WeakMap<readonly string[], string>()
+
 /** The same scopes are the same in any order. */
 function written(scopes: readonly string[]): string | null {
-  return scopes.length === 0 ? null : [...new Set(scopes)].toSorted().join(' ')
+  if (scopes.length === 0) return null
+  const known = inOrder.get(scopes) ?? [...new Set(scopes)].toSorted().join(' ')
+  inOrder.set(scopes, known)
+  return known
 }
 
 function endOf({ verb, dies }: Opening, now: number): number | null {
@@ -145,13 +187,15 @@ function by(verb: LeaseVerb, until: number | null): LeaseEnd {
 }
 
 /** What came to nothing before it was sent was no use. */
-export async function takeBack(
-  kit: Kit,
-  { id, accountId, lastUsedAt }: Lease,
-  opening: Opening,
-): Promise<void> {
+export async function takeBack(kit: Kit, lease: Lease, opening: Opening): Promise<void> {
+  const { id, accountId, lastUsedAt, until } = lease
   const { account, caller, verb } = opening
   const { owner } = account
+  if (kit.storage.shared !== true) {
+    kit.memory.forgetLease(likeness(opening))
+    const use = { owner, accountId, caller, verb, lease: id, at: lastUsedAt.getTime() }
+    return kit.ledger.count({ ...use, until: until?.getTime() ?? null }, -1)
+  }
   await kit.storage.transaction('soon', async (rows) => {
     const lease = await rows.get('leases', { owner, id })
     if (lease === undefined) return

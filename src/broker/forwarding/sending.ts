@@ -1,25 +1,24 @@
 import { ValetkeyError } from '#client'
-import type { Outgoing } from '../../model/network.ts'
 import { isRenewable, type Whole } from '../grants.ts'
 import type { Kit } from '../kit.ts'
 import { refusedFresh, renewRefused } from '../renewing/refused.ts'
-import { keepBody } from './kept-body.ts'
-
-type Body = Outgoing['body']
+import type { Coming } from './coming.ts'
+import { type Body, keepBody } from './kept-body.ts'
 
 /** Sends the request with this credential. */
-export type Send = (whole: Whole, body: Body) => Promise<Response>
+export type Send = (whole: Whole, body: Body) => Promise<Coming>
 
 /**
  * Why a provider's 401 is passed on, said in a header of ours beside it. `not-renewable`: this credential is
  * not renewed by itself. `not-renewed`: that was tried, or is of no use for now. `not-repeated`: it was
- * renewed, but the request's body was not kept. `refused-again`: so it was, and once more.
+ * renewed, but the request's body was not kept. `refused-again`: so it was, and once more. Beside a 403
+ * `missing-scopes` says that the account was granted less than this takes, and that connecting it again helps.
  */
 export const RETRY_HEADER = 'valetkey-retry'
-export type Retry = 'not-renewable' | 'not-renewed' | 'not-repeated' | 'refused-again'
+export type Retry = 'not-renewable' | 'not-renewed' | 'not-repeated' | 'refused-again' | 'missing-scopes'
 
 export interface Sent {
-  readonly answer: Response
+  readonly answer: Coming
   /** It was sent a second time, with a fresh credential. */
   readonly renewed: boolean
   readonly retry?: Retry
@@ -31,8 +30,9 @@ export interface Sent {
  */
 export async function sendTwice(kit: Kit, whole: Whole, asked: Body, send: Send): Promise<Sent> {
   const { account, credential } = whole
-  if (!isRenewable(kit, account, credential)) return once(await send(whole, asked))
-  const kept = keepBody(asked ?? null)
+  const renewable = isRenewable(kit, account, credential)
+  const kept = keepBody(asked, renewable)
+  if (!renewable) return once(await send(whole, kept.body))
   try {
     const answer = await send(whole, kept.body)
     if (answer.status !== 401) return { answer, renewed: false }
@@ -40,7 +40,7 @@ export async function sendTwice(kit: Kit, whole: Whole, asked: Body, send: Send)
     if (fresh === undefined) return { answer, renewed: false, retry: 'not-renewed' }
     const again = await kept.whole()
     if (again === undefined) return { answer, renewed: false, retry: 'not-repeated' }
-    await answer.body?.cancel()
+    answer.drop()
     return twice(kit, fresh, await send(fresh, again))
   } finally {
     kept.letGo()
@@ -52,11 +52,11 @@ function unlessOurs(error: unknown): undefined {
   if (!(error instanceof ValetkeyError)) throw error
 }
 
-function once(answer: Response): Sent {
+function once(answer: Coming): Sent {
   return { answer, renewed: false, ...(answer.status === 401 && { retry: 'not-renewable' }) }
 }
 
-function twice(kit: Kit, fresh: Whole, answer: Response): Sent {
+function twice(kit: Kit, fresh: Whole, answer: Coming): Sent {
   if (answer.status !== 401) return { answer, renewed: true }
   refusedFresh(kit, fresh)
   return { answer, renewed: true, retry: 'refused-again' }

@@ -2,13 +2,13 @@ import { ValetkeyError } from '#client'
 import type { CallerId, OwnerId } from '../../model/caller.ts'
 import { EVERY_OWNER, type LeaseRow, type Storage } from '../../model/storage.ts'
 import type { Vault } from '../../model/vault.ts'
+import { isNarrowed } from '../keys/line.ts'
+import { leasesStill } from '../keys/rights.ts'
 
 /** So often the leases of what is under way are looked at: other brokers end some, too. */
 const LOOK_MS = 2_000
 /** How long a caller that forwards again is still at the same lending. */
 export const FORWARD_LEASE_MS = 5 * 60_000
-
-type Body = ReadableStream<Uint8Array>
 
 interface Whose {
   readonly owner: OwnerId
@@ -21,8 +21,7 @@ export interface Stream {
   /** Aborted when its lease is over. */
   readonly signal: AbortSignal
   belongsTo(lease: string): void
-  /** The body of the answer, which ends with an error where the lease ends before it. */
-  carry(body: Body | null): Body | null
+  /** It is over; where a reason is named, it is cut off for that. */
   end(why?: unknown): void
 }
 
@@ -95,7 +94,6 @@ export function openStreams(parts: StreamsParts): Streams {
         belongsTo: (lease) => {
           one.lease = lease
         },
-        carry: (body) => carried(body, one.cutter.signal, () => end(one)),
         end: (why) => end(one, why),
       }
     },
@@ -116,7 +114,7 @@ function isOf(one: Open, whose: Partial<Whose>): boolean {
 
 /** Ends what is over by its lease or its binding, and keeps the leases of the rest alive. */
 async function look(
-  { storage, now }: StreamsParts,
+  { storage, vault, now }: StreamsParts,
   all: readonly Open[],
   end: (one: Open, why: unknown) => void,
 ) {
@@ -132,7 +130,9 @@ async function look(
       accountId: { oneOf: [...new Set(leases.map((one) => one.accountId))] },
     })
     const there = bound.filter(({ until }) => until === null || until > at).map(nameOf)
-    const may = leases.filter((one) => one.caller === one.owner || there.includes(nameOf(one)))
+    const narrowed = await leasesStill({ vault, now }, rows, leases)
+    const isBound = (one: LeaseRow) => !isNarrowed(one.caller) && there.includes(nameOf(one))
+    const may = leases.filter((one) => one.caller === one.owner || isBound(one) || narrowed.has(one.id))
     const until = at + FORWARD_LEASE_MS
     const short = may.filter((one) => (one.until ?? until) - at < FORWARD_LEASE_MS / 2).map(({ id }) => id)
     if (short.length > 0) await rows.update('leases', { owner, id: { oneOf: short } }, { lastAt: at, until })
@@ -143,38 +143,4 @@ async function look(
 
 function nameOf({ accountId, caller }: Pick<LeaseRow, 'accountId' | 'caller'>): string {
   return `${accountId} ${caller}`
-}
-
-/** A piece is taken only when one is asked for. Once it is cut it ends at once, whatever becomes of its source. */
-function carried(body: Body | null, signal: AbortSignal, over: () => void): Body | null {
-  if (body === null) {
-    over()
-    return null
-  }
-  const reader = body.getReader()
-  return new ReadableStream(
-    {
-      start(controller) {
-        signal.addEventListener('abort', () => {
-          controller.error(signal.reason)
-          reader.cancel(signal.reason).catch(() => undefined)
-        })
-      },
-      async pull(controller) {
-        const { done, value } = await reader.read().catch((error: unknown) => {
-          over()
-          throw error
-        })
-        if (signal.aborted) return
-        if (!done) return controller.enqueue(value)
-        over()
-        controller.close()
-      },
-      cancel(reason) {
-        over()
-        return reader.cancel(reason)
-      },
-    },
-    { highWaterMark: 0 },
-  )
 }

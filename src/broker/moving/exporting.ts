@@ -86,8 +86,9 @@ function plainOf(account: AccountRow, { credential, profile, issuedAt, from }: K
 
 /** What its owner has decided about it. */
 async function wishesOf(kit: Kit, account: AccountRow) {
-  const bindings = (await liveBindings(kit, account)).map(({ caller, may, asks, until }) => {
-    return { caller, may, asks, until: until?.toISOString() ?? null }
+  const bindings = (await liveBindings(kit, account)).map(({ caller, may, asks, limits, until }) => {
+    const held = limits === null ? {} : { limits }
+    return { caller, may, asks, ...held, until: until?.toISOString() ?? null }
   })
   return { rotateDays: account.rotateDays, bindings: JSON.stringify(bindings) }
 }

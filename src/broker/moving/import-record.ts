@@ -9,6 +9,7 @@ import type { ExportedRecord } from '../../vault/export-document.ts'
 import type { OpenedExport } from '../../vault/export-opening.ts'
 import type { BindingTerms } from '../bindings.ts'
 import type { Grant } from '../grants.ts'
+import { readLimits } from '../keys/limits.ts'
 import type { Provenance } from '../provenance.ts'
 
 const LONGEST_ADDRESS = 130
@@ -68,11 +69,19 @@ const profileSchema = z.strictObject({
   authTime: text.exactOptional(),
 }) satisfies z.ZodType<Profile>
 
+const limitsSchema = z.strictObject({
+  only: z.array(z.string()).optional(),
+  rate: z.strictObject({ uses: z.number(), seconds: z.number() }).optional(),
+  budget: z.number().optional(),
+  hours: z.strictObject({ from: z.string(), to: z.string() }).optional(),
+})
+
 const bindingsSchema = z.array(
   z.strictObject({
     caller: z.string().refine(isCallerId),
     may: z.array(z.enum(VERBS_OF_A_BINDING)).min(1),
     asks: z.enum(['never', 'first-use', 'always']),
+    limits: limitsSchema.optional(),
     until: date.nullable(),
   }),
 )
@@ -165,8 +174,9 @@ function readBindings(json: string): readonly BindingTerms[] | undefined {
     const read = bindingsSchema.parse(JSON.parse(json))
     const isOnce = new Set(read.map(({ caller }) => caller)).size === read.length
     if (!isOnce) return undefined
-    return read.map(({ may, until, ...terms }) => {
-      return { ...terms, may: [...new Set(may)], until: dated(until)?.getTime() ?? null }
+    return read.map(({ may, limits, until, ...terms }) => {
+      const held = limits && { limits: readLimits(limits) }
+      return { ...terms, ...held, may: [...new Set(may)], until: dated(until)?.getTime() ?? null }
     })
   } catch {
     return undefined

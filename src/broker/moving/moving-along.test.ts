@@ -85,7 +85,7 @@ describe('what was decided about an account', () => {
     const address = 'openai'
     await here.owner.bind({ caller: 'app:reports', address, may: ['forward'], asks: 'first-use', until })
     await here.owner.bind({ caller: 'person:owner', address, may: ['reveal'] })
-    await here.owner.bind({ caller: 'app:over', address, may: ['forward'], until: soon })
+    await here.owner.bind({ caller: 'app:over', address, may: ['forward'], asks: 'never', until: soon })
     const { rotateAt } = await here.owner.rotateEvery(address, 90)
     const document = await exportOf(here)
     const stays = await sealed(await recordsOf(here))
@@ -125,10 +125,10 @@ describe('what was decided about an account', () => {
   it('gives way to what was decided here, and is not doubled', async () => {
     for (const one of [here, there]) await connectKey(one)
     const address = 'openai'
-    await here.owner.bind({ caller: 'app:reports', address, may: ['forward', 'reveal'] })
-    await here.owner.bind({ caller: 'app:other', address, may: ['forward'] })
+    await here.owner.bind({ caller: 'app:reports', address, may: ['forward', 'reveal'], asks: 'never' })
+    await here.owner.bind({ caller: 'app:other', address, may: ['forward'], asks: 'never' })
     await here.owner.rotateEvery(address, 90)
-    const mine = await there.owner.bind({ caller: 'app:reports', address, may: ['forward'] })
+    const mine = await there.owner.bind({ caller: 'app:reports', address, may: ['forward'], asks: 'never' })
     const { rotateAt } = await there.owner.rotateEvery(address, 30)
     there.clock.pass({ seconds: 1 })
 
@@ -280,7 +280,7 @@ describe('an account that has to be connected again', () => {
   beforeEach(async () => {
     await registerAt(here)
     await here.owner.connect({ provider: 'practice' })
-    await here.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await here.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
   })
 
   it('moves as such: no token, its reason and its bindings; connected in place it is used again', async () => {

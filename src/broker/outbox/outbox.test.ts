@@ -182,7 +182,7 @@ describe('a revocation that the provider does not take', () => {
 
   it('is nobody else’s to see', async () => {
     answer = down()
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     await house.owner.revoke('practice')
     expect(await house.as('app:reports').outbox()).toEqual([])
     expect(JSON.stringify(await outbox())).not.toContain('CANARY')
@@ -262,8 +262,8 @@ describe('revoking a caller', () => {
   it('[security 0.12] ends all that it may use at once, and says what it may use until that dies', async () => {
     await house.owner.connect({ provider: 'practice', bucket: 'work' })
     for (const address of ['practice', 'practice/work'])
-      await house.owner.bind({ caller: 'app:reports', address, may: ['lend', 'forward'] })
-    await house.owner.bind({ caller: 'app:other', address: 'practice', may: ['lend'] })
+      await house.owner.bind({ caller: 'app:reports', address, may: ['lend', 'forward'], asks: 'never' })
+    await house.owner.bind({ caller: 'app:other', address: 'practice', may: ['lend'], asks: 'never' })
     const { lease } = await app().lend({ address: 'practice/work' })
     expect(await house.owner.revokeCaller('app:reports')).toEqual({
       caller: 'app:reports',
@@ -284,7 +284,7 @@ describe('revoking a caller', () => {
   })
 
   it('is for the owner alone, and says when there is nothing to end', async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     expect(await refusal(app().revokeCaller('app:reports'))).toMatchObject({ code: 'not-allowed' })
     expect(await refusal(house.owner.revokeCaller('app:nobody'))).toMatchObject({ code: 'not-found' })
     expect(await refusal(house.owner.revokeCaller('nobody'))).toMatchObject({ code: 'invalid-request' })
@@ -330,7 +330,7 @@ describe('revoking all', () => {
   }, 60_000)
 
   it('is for the owner alone; of everybody it is for whom the kernel vouches for', async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     expect(await refusal(house.as('app:reports').revokeAll())).toMatchObject({ code: 'not-allowed' })
     const keeper = house.keeperFor('app:reports')
     expect(await refusal(keeper.revokeEverything())).toMatchObject({ code: 'not-allowed' })

@@ -255,7 +255,7 @@ describe('whoever was lent a token that the provider refuses', () => {
     desk.lend({ address: 'practice', ...(refused && { refused }) })
 
   beforeEach(async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'practice', may: ['lend'], asks: 'never' })
     house.clock.pass({ minutes: 2 })
   })
 

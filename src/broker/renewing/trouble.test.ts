@@ -30,8 +30,8 @@ async function told(work: () => Promise<unknown>): Promise<readonly string[]> {
   const all: string[] = []
   const stop = new AbortController()
   const listening = (async () => {
-    for await (const { name, account } of house.owner.events({ signal: stop.signal }))
-      all.push(`${name} ${account.bucket}`)
+    for await (const told of house.owner.events({ signal: stop.signal }))
+      if ('account' in told) all.push(`${told.name} ${told.account.bucket}`)
   })()
   await wait(20)
   await work()

@@ -20,7 +20,7 @@ const leases = () => house.owner.leases()
 
 describe('what was revealed and never dies by itself', () => {
   it('stays on the list, and not once for every purpose for ever', async () => {
-    await house.owner.bind({ caller: 'app:reports', address: 'openai', may: ['reveal'] })
+    await house.owner.bind({ caller: 'app:reports', address: 'openai', may: ['reveal'], asks: 'never' })
     const app = house.as('app:reports')
     for (let n = 0; n < 20; n += 1) {
       await app.reveal({ address: 'openai', purpose: `purpose ${n}` })

@@ -1,4 +1,6 @@
 import { EVERY_OWNER, type LeaseRow, type Rows } from '../../model/storage.ts'
+import { sweepAsks } from '../asks/sweep.ts'
+import { endRows } from '../keys/ending.ts'
 import type { Kit } from '../kit.ts'
 import { expireSession, stopWaiting } from '../sign-ins/sessions.ts'
 import { forgetOldUsage } from '../usage.ts'
@@ -22,8 +24,9 @@ export function sweeper(kit: Kit): () => Promise<void> {
 }
 
 /**
- * Ends the sign-ins that nobody finished, so that no secret stays with them, and forgets sign-ins that have
- * been over for a day, and leases for a week: what happened stands in the record. Counts are kept for longer.
+ * Ends the sign-ins that nobody finished, so that no secret stays with them, and forgets sign-ins and
+ * callers that have been over for a day, and leases for a week: what happened stands in the record. Counts are
+ * kept for longer.
  */
 async function sweep(kit: Kit, now: number): Promise<void> {
   const owner: typeof EVERY_OWNER = EVERY_OWNER
@@ -36,10 +39,13 @@ async function sweep(kit: Kit, now: number): Promise<void> {
     for (const session of await rows.list('flowSessions', old))
       await kit.vault.erase(rows, session.owner, session.id)
     await rows.remove('flowSessions', old)
+    await sweepAsks(kit, rows, now)
     await rows.remove('leases', { owner, endedAt: { before: now - LEASES_KEPT_MS } })
     await rows.remove('leases', { owner, until: { before: now - LEASES_KEPT_MS } })
     await forgetRepeated(rows, now)
     await forgetOldUsage(rows, now)
+    const over = await rows.list('keys', { owner, until: { before: yesterday } })
+    await endRows(kit, rows, over)
     return sessions
   })
   for (const { id } of expired) await stopWaiting(kit, id)

@@ -50,7 +50,9 @@ export function secrets(fields: Readonly<Record<string, string>>): Record<string
 function readStep(text: string): FlowStep {
   return JSON.parse(text, (key, value) => {
     if (key === 'until') return new Date(value)
-    return (key === 'url' || key === 'at') && typeof value === 'string' ? new URL(value) : value
+    return (key === 'url' || key === 'at' || key === 'whole') && typeof value === 'string'
+      ? new URL(value)
+      : value
   }) as FlowStep
 }
 

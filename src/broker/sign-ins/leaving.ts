@@ -5,7 +5,7 @@ import { Secret } from '../../model/secret.ts'
 import type { FlowSessionRow } from '../../model/storage.ts'
 import type { FlowAnswer } from '../../model/words.ts'
 import { broughtAlong, findRegistered, issuerAt, listAlong, type Registered } from '../clients/clients.ts'
-import { registerOnTheSpot } from '../clients/registering.ts'
+import { registerByDocument, registerOnTheSpot } from '../clients/registering.ts'
 import type { Kit } from '../kit.ts'
 import { asksOf, comingBackTo, filledIn, ownRedirect } from './redirects.ts'
 import { awaitReturn } from './returning.ts'
@@ -13,6 +13,9 @@ import { type Known, putField, type Return, takeField } from './sessions.ts'
 import { signInOf } from './sign-ins.ts'
 
 type Vars = Readonly<Record<string, string>>
+
+/** A resource may want more another day, so its client is not tied to what it wants today. */
+const NOT_SAID: readonly string[] = []
 
 /** Whether the person's browser is at the provider already: then nothing about the way back may change. */
 export async function isAway(kit: Kit, session: FlowSessionRow): Promise<boolean> {
@@ -68,8 +71,12 @@ async function withReturn(
     return { ...known, back: await awaitReturn(kit, session, provider, asRegistered(signIn, client)) }
   }
   if (provider.registration !== 'dynamic') throw noClient(provider, vars)
+  const instead = registered?.row
+  if (!again && (await registerByDocument(kit, session, provider, { issuer, instead })))
+    return withReturn(kit, session, provider, known, true)
   const back = await awaitReturn(kit, session, provider, onItsOwnPath(provider, signIn, vars))
-  const wish = { issuer, redirectUri: back.redirectUri, scopes: signIn.scopes, instead: registered?.row }
+  const scopes = provider.oauth.resource === undefined ? signIn.scopes : NOT_SAID
+  const wish = { issuer, redirectUri: back.redirectUri, scopes, instead }
   const made = await registerOnTheSpot(kit, session, provider, wish).catch((error: unknown) => {
     throw asNoClient(error, provider, vars)
   })

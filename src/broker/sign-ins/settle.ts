@@ -180,9 +180,18 @@ function judgeReplacement(session: FlowSessionRow, old: Grant, grant: Grant, ins
       hint: `make a new one at ${provider} first`,
     })
   const [before, after] = [old.profile.subject, grant.profile.subject]
+  if (session.caller !== session.owner && (before === null || before !== after)) throw notProved(session)
   if (insist || before === null || after === null || before === after) return
   throw new ValetkeyError('conflict', `this is another account at ${provider} than the one connected here`, {
     hint: `valetkey connect ${provider}/another-name, or valetkey ${purpose} ${nameOf(session)} --insist`,
+  })
+}
+
+/** The owner knows whose credential they put there; of anybody else the provider has to say so. */
+function notProved(session: FlowSessionRow): ValetkeyError {
+  const message = `the provider does not say that this is the account connected at ${nameOf(session)}`
+  return new ValetkeyError('conflict', message, {
+    hint: `ask the owner: valetkey reconnect ${nameOf(session)}`,
   })
 }
 

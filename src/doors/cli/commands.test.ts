@@ -43,6 +43,7 @@ const BINDING = {
   address: 'github/work',
   may: ['lend', 'forward'],
   asks: 'never',
+  limits: null,
   createdAt: NOW.toISOString(),
   until: '2027-03-01T13:00:00.000Z',
 } as const
@@ -334,7 +335,6 @@ describe('bind', () => {
         caller: 'app:reports',
         address: 'github/work',
         may: ['lend', 'forward'],
-        asks: 'never',
         until: '2027-03-01T13:00:00.000Z',
       },
     ])
@@ -353,7 +353,7 @@ describe('bind', () => {
     const asked: BindRequest[] = []
     const bind = recording(asked, BINDING)
     await play(['bind', 'me', 'openai'], { desk: { bind } })
-    expect(asked).toEqual([{ caller: 'person:owner', address: 'openai', may: ['forward'], asks: 'never' }])
+    expect(asked).toEqual([{ caller: 'person:owner', address: 'openai', may: ['forward'] }])
   })
 })
 

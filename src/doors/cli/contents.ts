@@ -83,6 +83,12 @@ export const CONTENTS: readonly Entry[] = [
     load: async () => (await import('./commands/forward.ts')).forward,
   },
   {
+    name: 'mcp',
+    group: USE,
+    summary: 'be the MCP server of an account, or valetkey itself, for an agent',
+    load: async () => (await import('./commands/mcp.ts')).mcp,
+  },
+  {
     name: 'lend',
     alias: 'token',
     group: USE,
@@ -94,6 +100,18 @@ export const CONTENTS: readonly Entry[] = [
     group: USE,
     summary: 'show a standing secret to its owner',
     load: async () => (await import('./commands/reveal.ts')).reveal,
+  },
+  {
+    name: 'run',
+    group: USE,
+    summary: 'run a program with an account, for as long as it runs',
+    load: async () => (await import('./commands/run.ts')).run,
+  },
+  {
+    name: 'sandbox',
+    group: USE,
+    summary: 'run a program that may use what it is allowed, and nothing else',
+    load: async () => (await import('./commands/sandbox.ts')).sandbox,
   },
   {
     name: 'bind',
@@ -112,6 +130,30 @@ export const CONTENTS: readonly Entry[] = [
     group: LEAVE,
     summary: 'list who may use what',
     load: async () => (await import('./commands/bind.ts')).bindings,
+  },
+  {
+    name: 'ask',
+    group: LEAVE,
+    summary: 'ask the owner to let you use an account',
+    load: async () => (await import('./commands/ask.ts')).ask,
+  },
+  {
+    name: 'asks',
+    group: LEAVE,
+    summary: 'list what you are asked, and answer it',
+    load: async () => (await import('./commands/asks.ts')).asks,
+  },
+  {
+    name: 'keys',
+    group: LEAVE,
+    summary: 'cut keys for programs elsewhere, list and kill them',
+    load: async () => (await import('./commands/keys.ts')).keys,
+  },
+  {
+    name: 'narrow',
+    group: LEAVE,
+    summary: 'hand on less than you may yourself, to a child',
+    load: async () => (await import('./commands/keys.ts')).narrow,
   },
   {
     name: 'leases',
@@ -142,6 +184,12 @@ export const CONTENTS: readonly Entry[] = [
     group: HOUSE,
     summary: 'run valetkey until it is told to stop',
     load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  {
+    name: 'demo',
+    group: HOUSE,
+    summary: 'see what it is all about, in half a minute',
+    load: async () => (await import('./commands/demo.ts')).demo,
   },
   {
     name: 'vault',

@@ -110,6 +110,9 @@ describe('what is said, and where', () => {
       now: () => NOW,
       reach: async () => ({ desk: { providers: async () => [OPENAI] } as never, keeper: {} as never }),
       serve: async () => {},
+      bridge: async () => {},
+      serveTools: async () => {},
+      demo: () => Promise.reject(new Error('no demo is played here')),
       openLink: async () => '',
       openInBrowser: async () => {},
     })

@@ -19,9 +19,11 @@ export async function runCli(hands: CliHands): Promise<number> {
   try {
     refuseKeys(hands.argv)
     await obey(spelledOut(hands.argv), hands, terminal, run, wishes)
+    await run.close().catch(() => {})
+    if (wishes.signal !== undefined) hands.leaveBy?.(wishes.signal)
     return wishes.exit
   } catch (error) {
-    const json = wishes.json || hands.argv.includes('--json')
+    const json = wishes.json || ownOf(hands.argv).includes('--json')
     return await tellFailure(error, terminal, { json, env: hands.env })
   } finally {
     await run.close().catch(() => {})
@@ -64,7 +66,7 @@ async function obey(
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode !== 0) throw misunderstood(error, usageOf(program, argv))
-    if (argv.includes('--json')) return terminal.document(described(error, program, argv, version))
+    if (ownOf(argv).includes('--json')) return terminal.document(described(error, program, argv, version))
   }
   if (printed.length > 0) await terminal.answer(...printed.join('').trimEnd().split('\n'))
 }
@@ -92,7 +94,13 @@ function meant(wanted: string, known: readonly string[]): string {
 
 /** What is neither an option nor the value of one that may stand before the command. */
 function wordsOf(argv: readonly string[]): readonly string[] {
-  return argv.filter((word, at) => !word.startsWith('-') && argv[at - 1] !== '--as')
+  return ownOf(argv).filter((word, at) => !word.startsWith('-') && argv[at - 1] !== '--as')
+}
+
+/** What follows two dashes is another program's. */
+function ownOf(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--')
+  return end === -1 ? argv : argv.slice(0, end)
 }
 
 /** What would have been printed as text, for a program. */

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { type ProviderCard, type Registered, type RegisterRequest, ValetkeyError } from '#client'
+import {
+  type ConnectRequest,
+  type ProviderCard,
+  type Registered,
+  type RegisterRequest,
+  ValetkeyError,
+} from '#client'
 import { canary } from '../../testing/canary.ts'
-import { OPENAI, play } from './test-stage.ts'
+import { DONE, OPENAI, play } from './test-stage.ts'
 
 const ANY: ProviderCard = {
   ...OPENAI,
@@ -91,6 +97,24 @@ describe('connecting without a name', () => {
       },
     }
     await play(['connect'], { desk: deskFor(), prompts })
-    expect(offered.slice(1)).toEqual(['openai', 'any (needs a client of your own, 5 min)'])
+    expect(offered.slice(2)).toEqual(['openai', 'any (needs a client of your own, 5 min)'])
+  })
+
+  it('takes the address of an MCP server as well', async () => {
+    const asked: ConnectRequest[] = []
+    const desk = {
+      ...deskFor(),
+      connect: async (request: ConnectRequest) => {
+        asked.push(request)
+        return DONE
+      },
+    }
+    const prompts = {
+      choice: async ({ choices }: { readonly choices: readonly string[] }) =>
+        choices.find((one) => one.includes('MCP')) ?? '',
+      text: async () => 'mcp.notion.com/mcp',
+    }
+    const { exit } = await play(['connect'], { desk, prompts })
+    expect([asked, exit]).toEqual([[{ provider: 'https://mcp.notion.com/mcp' }], 0])
   })
 })

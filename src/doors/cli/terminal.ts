@@ -20,6 +20,8 @@ export interface Terminal {
   columns(heading: readonly string[], rows: readonly (readonly string[])[]): Promise<void>
   /** Bytes of an answer as they come. False once nobody reads them any more. */
   bytes(chunk: Uint8Array): Promise<boolean>
+  /** The same beside the answer. */
+  noteBytes(chunk: Uint8Array): Promise<boolean>
   /** Lines for the person, or for a log. */
   note(...lines: readonly string[]): Promise<void>
   paint(colour: 'red' | 'dim' | 'bold', text: string): string
@@ -51,6 +53,7 @@ export function createTerminal(io: CliIo, env: Environment): Terminal {
       await answer([paint('dim', head), ...body])
     },
     bytes: out,
+    noteBytes: err,
     paint,
     input: () => readAll(io.stdin),
     stdin: io.stdin,

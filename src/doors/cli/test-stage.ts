@@ -17,6 +17,7 @@ export const OPENAI: ProviderCard = {
   hosts: ['api.openai.com'],
   needs: 'nothing',
   ownClient: null,
+  programs: null,
   from: 'built-in',
 }
 
@@ -116,6 +117,9 @@ export async function play(argv: readonly string[], scene: Play = {}): Promise<P
     now: () => NOW,
     reach: async () => ({ desk: all<Desk>(scene.desk ?? {}), keeper: all<KeeperDesk>(scene.keeper ?? {}) }),
     serve: async () => {},
+    bridge: async () => {},
+    serveTools: async () => {},
+    demo: () => Promise.reject(new Error('no demo is played here')),
     openLink: async () => 'http://127.0.0.1:8200/#code',
     openInBrowser: async () => {},
     ...scene.hands,

@@ -4,11 +4,19 @@ import type { Broker } from '../../model/broker.ts'
 import { type Caller, isCallerId, isOwner } from '../../model/caller.ts'
 import type { DoorEnv, Room } from './routes/route.ts'
 
+/** What is looked at of a request before its body is: a `Request` is one, too. */
+export interface Incoming {
+  readonly method: string
+  /** To the letter as it was sent, with the host that it named. */
+  readonly url: string
+  readonly headers: { get(name: string): string | null }
+}
+
 export interface Identifying {
   readonly desk: Broker['as']
   readonly keeper: Broker['keeper']
   /** Who asks, by what can be proved of the request; undefined for a stranger. */
-  readonly identify: (request: Request, env: DoorEnv) => Promise<Caller | undefined>
+  readonly identify: (request: Incoming, env: DoorEnv) => Promise<Caller | undefined>
 }
 
 /** Gives every request its caller and that caller's desk; a stranger gets no further. */
@@ -27,7 +35,7 @@ export function identified({ desk, keeper, identify }: Identifying): MiddlewareH
 }
 
 /** The owner may act as one of their programs, and so with less than they may; nobody may act with more. */
-function standBack(caller: Caller, id: string | undefined): Caller {
+export function standBack(caller: Caller, id: string | undefined): Caller {
   if (id === undefined) return caller
   if (!isOwner(caller)) throw new ValetkeyError('not-allowed', 'only the owner may act as another caller')
   if (!isCallerId(id)) {

@@ -5,6 +5,7 @@ import { type Identifying, identified } from './caller.ts'
 import { pageRoutes } from './page.ts'
 import { misshapen, refuse, refuseMisaddressed } from './refusals.ts'
 import { accountRoutes } from './routes/accounts.ts'
+import { askRoutes } from './routes/asks.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { bindingRoutes } from './routes/bindings.ts'
 import { bindingBrowsers, type ComingBack, callbackRoutes } from './routes/callback.ts'
@@ -12,8 +13,10 @@ import { eventRoutes } from './routes/events.ts'
 import { flowRoutes } from './routes/flows.ts'
 import { forwardRoutes } from './routes/forward.ts'
 import { healthRoutes } from './routes/health.ts'
+import { keyRoutes } from './routes/keys.ts'
 import { lendingRoutes } from './routes/lending.ts'
-import { linkRoutes } from './routes/link.ts'
+import { gatewayRoutes, linkRoutes } from './routes/link.ts'
+import { type McpMount, mcpRoutes } from './routes/mcp.ts'
 import { providerRoutes } from './routes/providers.ts'
 import { registrationRoutes } from './routes/registrations.ts'
 import type { App, DoorEnv, Room } from './routes/route.ts'
@@ -27,8 +30,12 @@ export interface HttpDoorOptions extends Identifying {
   readonly ready?: () => boolean
   /** A one-time link to the page; undefined when no page is served. */
   readonly newLink?: () => Promise<URL | undefined>
+  /** Where the door is that is open to keys. */
+  readonly gateway?: () => Promise<URL | undefined>
   /** Browsers come back here from providers, where that is the operator's wish. */
   readonly comingBack?: ComingBack | undefined
+  /** Valetkey's own tools for agents. */
+  readonly mcp?: McpMount | undefined
 }
 
 export interface HttpDoor {
@@ -48,6 +55,7 @@ export function httpDoor(options: HttpDoorOptions): HttpDoor {
   healthRoutes(app, options.ready)
   if (options.page !== undefined) pageRoutes(app, options.page)
   if (options.comingBack !== undefined) callbackRoutes(app, options.comingBack)
+  if (options.mcp !== undefined) mcpRoutes(app, options, options.mcp)
   app.use(identified(options))
   forwardRoutes(app)
 
@@ -59,9 +67,11 @@ export function httpDoor(options: HttpDoorOptions): HttpDoor {
   if (options.comingBack !== undefined) app.use(bindingBrowsers(options.comingBack))
   for (const routes of VERBS) routes(app)
   linkRoutes(app, options.newLink)
+  gatewayRoutes(app, options.gateway)
   app.doc31('/api/openapi.json', {
     openapi: '3.1.0',
     info: { title: 'Valetkey', version: options.version },
+    security: [{ valetKey: [] }, {}],
   })
   refuseOtherMethods(app)
 
@@ -74,6 +84,8 @@ const VERBS = [
   accountRoutes,
   lendingRoutes,
   bindingRoutes,
+  keyRoutes,
+  askRoutes,
   registrationRoutes,
   auditRoutes,
   eventRoutes,

@@ -3,6 +3,7 @@ import { ValetkeyError } from '#client'
 import type { HttpDoor } from './door.ts'
 import type { Front } from './front.ts'
 import { refuse } from './refusals.ts'
+import { showsKey } from './shown-keys.ts'
 
 const SESSION = '/api/session'
 const LONGEST_CODE = 1024
@@ -13,6 +14,8 @@ export function frontDoor(front: Front, door: HttpDoor): HttpDoor {
   return {
     async fetch(request, env = {}) {
       const { pathname } = new URL(request.url)
+      // Who shows a key is nobody besides, and whatever cookie came along is not looked at.
+      if (showsKey(request.headers)) return door.fetch(request, env)
       if (pathname === SESSION && request.method === 'POST') return enter(front, request)
       if (pathname === SESSION && request.method === 'DELETE') return answer(front.leave(request))
       return door.fetch(request, {

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type Caller, THE_PERSON } from '../../model/caller.ts'
+import type { Incoming } from './caller.ts'
 import type { Browser } from './routes/route.ts'
 
 // A link is http://127.0.0.1:<port>/#code=<code>. The fragment is never sent; the page trades the
@@ -23,7 +24,7 @@ export interface Front {
   newLink(origin: string | URL): URL
   /** The `Set-Cookie` of a new session; undefined for a code that is wrong, used or late. */
   enter(code: string): string | undefined
-  identify(request: Request): Caller | undefined
+  identify(request: Pick<Incoming, 'headers'>): Caller | undefined
   /** What is known of the browser that sent this request. */
   browserOf(request: Request): Browser
   /** Ends the session, and says so to the browser. */
@@ -114,7 +115,7 @@ function flowCookie(flow: string): string {
 }
 
 /** Undefined as well when there are two of that name: one of them is not ours. */
-function cookieOf(request: Request, name: string): string | undefined {
+function cookieOf(request: Pick<Incoming, 'headers'>, name: string): string | undefined {
   const prefix = `${name}=`
   const cookies = (request.headers.get('cookie') ?? '').split(';').map((cookie) => cookie.trim())
   const [ours, ...others] = cookies.filter((cookie) => cookie.startsWith(prefix))

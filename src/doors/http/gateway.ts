@@ -1,6 +1,12 @@
-import { type ForwardAnswer, type ForwardRequest, ValetkeyError } from '#client'
+import type { IncomingMessage } from 'node:http'
+import { type ForwardAnswer, type ForwardRequest, formatAddress, parseAddress, ValetkeyError } from '#client'
+import type { Crossing } from '../../model/gateway.ts'
 import { HOP_BY_HOP } from '../../model/network.ts'
+import { holdsKeyText } from '../../model/valet-key.ts'
 import { REFUSAL_HEADER } from './refusals.ts'
+
+/** A path of the gateway, whatever follows. */
+export const GATEWAY = '/forward/'
 
 /** What speaks of the client and us. The broker drops what is not the client's to say to a provider. */
 const STAYS_OUTSIDE = new Set([
@@ -8,6 +14,7 @@ const STAYS_OUTSIDE = new Set([
   'authorization',
   'content-length',
   'cookie',
+  'dpop',
   'expect',
   'forwarded',
   'host',
@@ -23,7 +30,6 @@ const STAYS_INSIDE = new Set([
   ...HOP_BY_HOP,
   'alt-svc',
   'clear-site-data',
-  'content-length',
   'content-security-policy',
   'nel',
   'report-to',
@@ -36,8 +42,12 @@ const STAYS_INSIDE = new Set([
 
 /** Says what a request is for. It is for us alone. */
 const PURPOSE_HEADER = 'valetkey-purpose'
+/** Has the credential taken out of the answer, whoever asks. */
+const BLIND_HEADER = 'valetkey-blind'
 
-const ROUTE = /^\/forward\/[^/]+\/[^/]+\/(.*)$/s
+const ROUTE = /^\/forward\/([^/?]*)\/([^/?]*)(?:\/([^?]*))?(\?.*)?$/s
+/** Plain http goes no further than this computer, and only where the provider is there. */
+const ON_THIS_COMPUTER = /^127\.0\.0\.1:\d{1,5}$/
 const OTHER_HOST = /^~\/([a-z0-9.-]+(?::\d{1,5})?)(\/.*)?$/is
 const NO_BODY = new Set([101, 204, 205, 304])
 
@@ -45,56 +55,124 @@ const NO_BODY = new Set([101, 204, 205, 304])
 export function readForward(request: Request, address: string): ForwardRequest {
   const bodiless = request.method === 'GET' || request.method === 'HEAD'
   const purpose = request.headers.get(PURPOSE_HEADER)
+  const { pathname, search } = new URL(request.url)
   return {
     address,
     method: request.method,
-    path: readPath(new URL(request.url)),
+    path: readTarget(pathname + search).path,
     headers: crossing(request.headers),
     body: bodiless ? null : request.body,
     signal: request.signal,
     ...(purpose !== null && { purpose }),
+    ...(request.headers.has(BLIND_HEADER) && { blind: true }),
   }
 }
 
+/** The same off what Node has read, to the letter. */
+export function readCrossing({
+  method = 'GET',
+  url = '/',
+  headers,
+}: IncomingMessage): Omit<Crossing, 'body'> {
+  const purpose = headers[PURPOSE_HEADER]
+  const length = headers['content-length']
+  return {
+    ...readTarget(url),
+    method,
+    headers: crossing(entriesOf(headers)),
+    ...(length !== undefined && { length: Number(length) }),
+    ...(typeof purpose === 'string' && { purpose }),
+    ...(headers[BLIND_HEADER] !== undefined && { blind: true }),
+  }
+}
+
+function entriesOf(headers: IncomingMessage['headers']): [string, string][] {
+  return Object.entries(headers).map(([name, value]) => [name, [value ?? []].flat().join(', ')])
+}
+
+/** What leads elsewhere than it says, in every spelling that some reader or other takes for it. */
+const LEADS_OUT = /(^|\/)(\.|%2e){1,2}(\/|$)|\\/i
+
+/** Which account is meant, and what at its provider. */
+function readTarget(target: string): Pick<Crossing, 'address' | 'path'> {
+  const [, provider = '', bucket = '', rest = '', search = ''] = ROUTE.exec(target) ?? []
+  if (LEADS_OUT.test(`${provider}/${bucket}/${rest}`))
+    throw new ValetkeyError('invalid-request', 'the path leads out of the account that it names')
+  return { address: writtenAddress(provider, bucket), path: readPath(rest, search) }
+}
+
 /** What follows the account: a path at the provider's first host, or `~/<host>/…` for another of its hosts. */
-function readPath({ pathname, search }: URL): string {
-  const rest = ROUTE.exec(pathname)?.[1] ?? ''
+function readPath(rest: string, search: string): string {
   if (!rest.startsWith('~/')) return `/${rest}${search}`
   const [, host, path = '/'] = OTHER_HOST.exec(rest) ?? []
   if (host === undefined)
     throw new ValetkeyError('invalid-request', 'after ~/ the name of a host is expected')
-  return `https://${host}${path}${search}`
+  return `${ON_THIS_COMPUTER.test(host) ? 'http' : 'https'}://${host}${path}${search}`
 }
 
-function crossing(headers: Headers): Record<string, string> {
-  const named = new Set(connectionOptions(headers.get('connection')))
+/** What is no address is for the broker to refuse, so that it is on record. */
+export function writtenAddress(provider: string, bucket: string): string {
+  const written = [provider, bucket].map(unescaped).join('/')
+  const address = parseAddress(written)
+  return address === undefined ? written : formatAddress(address)
+}
+
+function unescaped(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+/** A browser says what it will do with an answer; ours are never shown, run or framed. */
+export function refusePages(destination: string | undefined): void {
+  if (destination === undefined || destination === 'empty') return
+  throw new ValetkeyError('not-allowed', 'what is forwarded is never shown as a page', {
+    hint: 'use fetch',
+  })
+}
+
+type Pairs = Iterable<readonly [string, string]>
+
+function crossing(headers: Pairs): Record<string, string> {
+  const all = [...headers]
+  const [, connection = ''] = all.find(([name]) => name === 'connection') ?? []
+  const named = new Set(connectionOptions(connection))
   return Object.fromEntries(
-    [...headers].filter(
-      ([name]) =>
+    all.filter(
+      ([name, value]) =>
         !STAYS_OUTSIDE.has(name) &&
         !named.has(name) &&
+        !holdsKeyText(value) &&
         !STAYS_OUTSIDE_PREFIXES.some((prefix) => name.startsWith(prefix)),
     ),
   )
 }
 
-function connectionOptions(connection: string | null): string[] {
-  return (connection ?? '').split(',').map((option) => option.trim().toLowerCase())
+function connectionOptions(connection: string): string[] {
+  return connection.split(',').map((option) => option.trim().toLowerCase())
 }
 
 /** The provider's answer on our origin, where it is neither a page nor a script of ours. */
 export function printForward(answer: ForwardAnswer, abandon?: () => void): Response {
   const headers = new Headers()
-  for (const [name, value] of answer.headers) {
+  for (const [name, value] of printHead(answer.headers))
+    if (name !== 'content-length') headers.append(name, value)
+  const body = NO_BODY.has(answer.status) || answer.body === null ? null : unbroken(answer.body, abandon)
+  return new Response(body, { status: answer.status, headers })
+}
+
+/** What of an answer's head crosses, and what we say beside it. */
+export function printHead(headers: Pairs): [string, string][] {
+  const crossing: [string, string][] = []
+  for (const [name, value] of headers) {
     const lower = name.toLowerCase()
     if (STAYS_INSIDE.has(lower) || lower.startsWith('access-control-')) continue
     if (lower === 'www-authenticate' && !isForPrograms(value)) continue
-    headers.append(name, value)
+    if (lower !== 'x-content-type-options') crossing.push([lower, value])
   }
-  headers.set('x-content-type-options', 'nosniff')
-  headers.set('content-security-policy', 'sandbox')
-  const body = NO_BODY.has(answer.status) || answer.body === null ? null : unbroken(answer.body, abandon)
-  return new Response(body, { status: answer.status, headers })
+  return [...crossing, ['x-content-type-options', 'nosniff'], ['content-security-policy', 'sandbox']]
 }
 
 const PARAMETER = /^[\w!#$%&'*+.^`|~-]+\s*=/

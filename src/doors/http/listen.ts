@@ -4,7 +4,10 @@ import { getRequestListener } from '@hono/node-server'
 import { ValetkeyError } from '#client'
 import { closeSoon } from '../../machine/listen.ts'
 import { userOfConnection } from '../../machine/ports.ts'
+import type { Caller } from '../../model/caller.ts'
+import type { Incoming } from './caller.ts'
 import type { HttpDoor } from './door.ts'
+import type { Forwarding } from './forwarding.ts'
 import { canonicalOrigin, guardLoopback } from './guard.ts'
 import { refuse, refuseUnread } from './refusals.ts'
 
@@ -14,7 +17,10 @@ export interface TcpOptions {
   readonly door: HttpDoor
   readonly port: number
   readonly host?: '127.0.0.1'
-  readonly guard?: (request: Request, port: number) => Response | undefined
+  readonly guard?: (request: Incoming, port: number) => Response | undefined
+  /** What is for the gateway goes there, with who is known to ask for it. */
+  readonly forwarding?: Forwarding | undefined
+  readonly identify?: (request: Incoming) => Caller | undefined
 }
 
 export interface Listening {
@@ -24,19 +30,39 @@ export interface Listening {
 
 /** Opens the door on loopback. Nothing else can reach it, and what a browser is made to send is judged first. */
 export async function listenTcp(options: TcpOptions): Promise<Listening> {
-  const { door, port, host = '127.0.0.1', guard = guardLoopback } = options
+  const { door, port, host = '127.0.0.1', guard = guardLoopback, forwarding, identify } = options
   const closing = new AbortController()
   const listener = getRequestListener(
     async (request, { incoming, outgoing }) => {
       const { socket } = incoming as IncomingMessage
       const abandon = () => void (outgoing as ServerResponse).destroy()
       const refusal = guard(request, socket.localPort ?? 0) ?? (await refuseOtherUser(socket))
-      return refusal ?? door.fetch(request, { closing: closing.signal, abandon })
+      return refusal ?? door.fetch(request, { closing: closing.signal, abandon, connection: socket })
     },
     { overrideGlobalObjects: false, errorHandler: refuseUnread },
   )
+  const entrance = (socket: Socket) => async (asked: Incoming) =>
+    guard(asked, socket.localPort ?? 0) ??
+    (await refuseOtherUser(socket)) ?? {
+      caller: identify?.(asked),
+      closing: closing.signal,
+      connection: socket,
+    }
   // A body may stream in for as long as it takes; what must come soon are the headers.
-  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }, listener)
+  const times = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }
+  const upgrades = {
+    shouldUpgradeCallback: (request: IncomingMessage) => forwarding?.upgrades(request) ?? false,
+  }
+  const server = createServer({ ...times, ...upgrades }, (request, response) => {
+    if (!forwarding?.takes(request)) return void listener(request, response)
+    forwarding.answer(request, response, entrance(request.socket))
+  })
+  server.on('upgrade', (request, socket, head) => {
+    const cut = () => socket.destroy()
+    closing.signal.addEventListener('abort', cut)
+    socket.once('close', () => closing.signal.removeEventListener('abort', cut))
+    forwarding?.upgrade(request, socket, head, entrance(request.socket))
+  })
   const taken = await bound(server, port, host)
   return {
     origin: new URL(canonicalOrigin(taken)),

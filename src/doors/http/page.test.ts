@@ -156,7 +156,7 @@ describe.skipIf(noChromium)(
       await using place = await signedIn()
       const { page, desk, connect } = place
       await connect()
-      await desk.bind({ caller: 'app:reports', address: 'practice', may: ['forward'] })
+      await desk.bind({ caller: 'app:reports', address: 'practice', may: ['forward'], asks: 'never' })
       await page.reload()
       await page.getByRole('heading', { name: 'app:reports' }).waitFor()
       await page.getByRole('button', { name: 'Revoke practice' }).click()

@@ -101,7 +101,7 @@ export function keeping(on: On): readonly Check[] {
       if (owner.byCookie) return
       await play.connect()
       const passphrase = 'a passphrase of its own'
-      await owner.desk.bind({ caller: APP, address: provider, may: ['forward'] })
+      await owner.desk.bind({ caller: APP, address: provider, may: ['forward'], asks: 'never' })
       const document = await owner.keeper.export(passphrase)
       const outcomes = async (replace?: boolean) =>
         (await owner.keeper.import(document, passphrase, replace === undefined ? {} : { replace })).map(

@@ -9,7 +9,13 @@ export function standing(on: On): readonly Check[] {
       await play.connect()
       const { owner, provider } = play
       const until = new Date(Date.now() + 60_000).toISOString()
-      const binding = await owner.desk.bind({ caller: APP, address: provider, may: ['forward'], until })
+      const binding = await owner.desk.bind({
+        caller: APP,
+        address: provider,
+        may: ['forward'],
+        asks: 'never',
+        until,
+      })
       assert.equal(binding.until, until)
       assert.deepEqual(await owner.desk.bindings(), [binding])
       const app = await play.as(APP)
@@ -17,7 +23,10 @@ export function standing(on: On): readonly Check[] {
       assert.equal((await app.desk.forward({ address: provider, method: 'GET', path: '/' })).status, 200)
       await refuses(app.desk.reveal({ address: provider }), 'not-allowed')
       await refuses(app.desk.audit(), 'not-allowed')
-      await refuses(app.desk.bind({ caller: APP, address: provider, may: ['reveal'] }), 'not-allowed')
+      await refuses(
+        app.desk.bind({ caller: APP, address: provider, may: ['reveal'], asks: 'never' }),
+        'not-allowed',
+      )
       await owner.desk.unbind(binding.id)
       assert.deepEqual(await app.desk.accounts(), [])
       await refuses(app.desk.forward({ address: provider, method: 'GET', path: '/' }), 'not-connected')

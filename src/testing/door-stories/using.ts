@@ -67,7 +67,7 @@ export function using(on: On): readonly Check[] {
       await play.connect()
       const { owner, provider, key } = play
       await refuses(owner.desk.reveal({ address: provider }), 'not-allowed')
-      await owner.desk.bind({ caller: APP, address: provider, may: ['reveal'] })
+      await owner.desk.bind({ caller: APP, address: provider, may: ['reveal'], asks: 'never' })
       const app = await play.as(APP)
       const lent = await app.desk.reveal({ address: provider, purpose: 'a migration' })
       assert.equal(lent.token, key)
@@ -111,7 +111,7 @@ export function using(on: On): readonly Check[] {
     on('counts what was used, for its owner and for whoever used it', async (play) => {
       await play.connect()
       const { owner, provider: address } = play
-      await owner.desk.bind({ caller: APP, address, may: ['forward'] })
+      await owner.desk.bind({ caller: APP, address, may: ['forward'], asks: 'never' })
       const app = await play.as(APP)
       for (const { desk } of [owner, app, app])
         await textOf((await desk.forward({ address, method: 'GET', path: '/' })).body)
@@ -128,7 +128,7 @@ export function using(on: On): readonly Check[] {
     on('ends all that a caller may use, and says what it may use until that dies', async (play) => {
       await play.connect()
       const { owner, provider } = play
-      await owner.desk.bind({ caller: APP, address: provider, may: ['forward', 'reveal'] })
+      await owner.desk.bind({ caller: APP, address: provider, may: ['forward', 'reveal'], asks: 'never' })
       const app = await play.as(APP)
       await app.desk.reveal({ address: provider })
       await refuses(app.desk.revokeCaller(APP), 'not-allowed')
@@ -168,7 +168,7 @@ export function using(on: On): readonly Check[] {
     on('revokes an account, and hands over the receipt', async (play) => {
       await play.connect()
       const { owner, provider } = play
-      await owner.desk.bind({ caller: APP, address: provider, may: ['forward'] })
+      await owner.desk.bind({ caller: APP, address: provider, may: ['forward'], asks: 'never' })
       const receipt = await owner.desk.revoke(provider)
       assert.equal(receipt.bindingsEnded, 1)
       assert.deepEqual(

@@ -20,7 +20,7 @@ const deeds: Readonly<Record<string, (...words: string[]) => Promise<unknown>>> 
     const [provider = '', bucket = 'default'] = address.split('/')
     return valetkey.connect({ provider, bucket, fields: { key } })
   },
-  bind: (caller = '', address = '') => valetkey.bind({ caller, address, may: ['forward'] }),
+  bind: (caller = '', address = '') => valetkey.bind({ caller, address, may: ['forward'], asks: 'never' }),
   revoke: (address = '') => valetkey.revoke(address),
   verify: () => valetkey.keeper.verifyAudit(),
   audit: () => valetkey.audit({ limit: 10_000 }),

@@ -1,35 +1,45 @@
 import type { Asks, Binding, May } from '#client'
 import { VERBS_OF_A_BINDING } from '../../../model/gate.ts'
 import { examples } from '../examples.ts'
+import { type LimitWords, limitOptions, limitsInWords, readLimits } from '../grants.ts'
 import type { Shape } from '../shape.ts'
 import { moment, relative } from '../when.ts'
 import { callerOf, listOf, oneOf, writtenAddress } from '../words.ts'
 
+const ASKED: { readonly [A in Asks]: string } = {
+  never: '',
+  'first-use': '; you are asked about each new program of it',
+  always: '; you are asked each time',
+}
 const ASKS: readonly Asks[] = ['never', 'first-use', 'always']
 
-interface Options {
+interface Options extends LimitWords {
   readonly may?: string
-  readonly asks: string
+  readonly asks?: string
   readonly until?: string
 }
 
 export const bind: Shape = (command, run) => {
-  command
-    .argument('<caller>', 'who: app:reports, node:n1, or me for yourself')
-    .argument('<address>', 'the account, such as github/work')
-    .option('--may <verbs>', 'some of lend, forward, reveal; forward where nothing is said', together)
-    .option('--asks <when>', 'when you are asked: never, first-use or always', 'never')
-    .option('--until <time>', 'for how long, such as 1h, or until when')
+  limitOptions(
+    command
+      .argument('<caller>', 'who: app:reports, node:n1, or me for yourself')
+      .argument('<address>', 'the account, such as github/work')
+      .option('--may <verbs>', 'some of lend, forward, reveal; forward where nothing is said', together)
+      .option('--asks <when>', 'when you are asked: never, always, or at the first-use of a new program')
+      .option('--until <time>', 'for how long, such as 1h, or until when'),
+  )
     .addHelpText(
       'after',
       examples('bind app:reports github/work --may lend,forward', 'bind me openai --may reveal --until 10m'),
     )
-    .action(async (caller: string, account: string, { may = 'forward', asks, until }: Options) => {
+    .action(async (caller: string, account: string, { may = 'forward', asks, until, ...words }: Options) => {
+      const limits = readLimits(words)
       const request = {
         caller: callerOf(caller),
         address: writtenAddress(account),
         may: listOf<May>(may, VERBS_OF_A_BINDING, 'something that a binding may'),
-        asks: oneOf(asks, ASKS, 'a time to ask'),
+        ...(asks !== undefined && { asks: oneOf(asks, ASKS, 'a time to ask') }),
+        ...(limits !== undefined && { limits }),
         ...(until !== undefined && { until: moment(until, run.now(), 'ahead') }),
       }
       const { desk } = await run.reach()
@@ -76,7 +86,8 @@ function row({ id, caller, address, may, asks, until }: Binding, now: Date): str
   return [id, caller, address, may.join(', '), asks, until === null ? 'never' : relative(until, now)]
 }
 
-function inWords({ caller, address, may, until }: Binding, now: Date): string {
+function inWords({ caller, address, may, asks, limits, until }: Binding, now: Date): string {
+  const held = limitsInWords(limits ?? {}).map((limit) => `, ${limit}`)
   const end = until === null ? '' : `; this ends ${relative(until, now)}`
-  return `${caller} may ${may.join(', ')} ${address}${end}`
+  return `${caller} may ${may.join(', ')} ${address}${held.join('')}${ASKED[asks]}${end}`
 }

@@ -25,18 +25,32 @@ interface Options {
   readonly var?: readonly string[]
   readonly flow?: string
   readonly insist?: true
+  readonly name?: string
 }
 
 const DAY_MS = 24 * 60 * 60_000
 
 export const connect: Shape = (command, run) => {
   signInOptions(command)
-    .argument('[provider]', 'such as openai, or github/work for a second account; a pasted key names its own')
+    .argument(
+      '[provider]',
+      'such as openai, or github/work for a second account; or the address of an MCP server; a pasted key names its own',
+    )
+    .option('--name <name>', 'what an MCP server that is named by its address shall be called')
     .addHelpText(
       'after',
-      examples('connect openai', 'connect datadog --var site=datadoghq.eu --key-stdin < keys.txt'),
+      examples(
+        'connect datadog --var site=datadoghq.eu --key-stdin < keys.txt',
+        'connect https://mcp.notion.com/mcp',
+      ),
     )
     .action(async (provider: string | undefined, options: Options) => {
+      if (provider?.includes('://')) return connectByLink(run, provider, options)
+      if (options.name !== undefined)
+        throw usage(
+          'only what is named by its address is given a name',
+          'valetkey connect https://… --name …',
+        )
       if (provider !== undefined) return connectTo(run, provider, options)
       if (options.keyStdin) return connectByKey(run, options)
       await choose(run, options)
@@ -120,6 +134,22 @@ async function connectTo(run: Run, account: string, options: Options): Promise<v
   await signIn(run, { command, verb: 'connected', begin }, options)
 }
 
+/** Of the address of its MCP server a provider is made, under the name that is wished or one of its host's. */
+async function connectByLink(run: Run, link: string, { name, ...options }: Options): Promise<void> {
+  const wished = name === undefined ? undefined : addressOf(name)
+  const named = wished && { as: wished.provider, bucket: wished.bucket }
+  const begin = (desk: Desk, request: ConnectRequest) =>
+    desk.connect({ ...request, ...named, provider: link })
+  const { account } = await signIn(
+    run,
+    { command: `valetkey connect ${link}`, verb: 'connected', begin },
+    options,
+  )
+  if (run.json || account === null) return
+  const address = formatAddress({ provider: account.providerId, bucket: account.bucket })
+  await run.terminal.note(`  next: an agent reaches it by the command valetkey mcp ${address}`)
+}
+
 /** The shape of the pasted key says whose it is. */
 async function connectByKey(run: Run, options: Options): Promise<void> {
   const begin = (desk: Desk, request: ConnectRequest) => desk.connect(request)
@@ -127,14 +157,18 @@ async function connectByKey(run: Run, options: Options): Promise<void> {
 }
 
 const PASTE = 'paste a key, and let it name its provider'
+const LINK = 'give the address of an MCP server'
 
 async function choose(run: Run, options: Options): Promise<void> {
   const { desk } = await run.reach()
   const cards = await desk.providers()
   if (run.terminal.interactive) {
     const named = new Map(cards.map((card) => [labelOf(card), card.id]))
-    const choices = [PASTE, ...named.keys()]
-    const chosen = await run.terminal.prompts.choice({ message: 'connect what?', choices })
+    const { prompts } = run.terminal
+    const choices = [PASTE, LINK, ...named.keys()]
+    const chosen = await prompts.choice({ message: 'connect what?', choices })
+    if (chosen === LINK)
+      return connectByLink(run, whole(await prompts.text({ message: 'its address' })), options)
     const provider = named.get(chosen)
     return provider === undefined ? connectByKey(run, options) : connectTo(run, provider, options)
   }
@@ -142,11 +176,16 @@ async function choose(run: Run, options: Options): Promise<void> {
   throw usage('connect what? no provider was named', 'valetkey connect openai --key-stdin < key.txt')
 }
 
+/** What a person leaves out of an address. */
+function whole(link: string): string {
+  return link.includes('://') ? link.trim() : `https://${link.trim()}`
+}
+
 function labelOf(card: ProviderCard): string {
   return card.needs === 'nothing' ? card.id : `${card.id} (needs ${needsOf(card)})`
 }
 
-async function signIn(run: Run, { command, verb, begin }: SignIn, options: Options): Promise<void> {
+async function signIn(run: Run, { command, verb, begin }: SignIn, options: Options): Promise<FlowSession> {
   const open = pairs(options.field, '--field')
   const request = requestOf(options)
   const session = await untilInterrupted(run, async (stop) => {
@@ -155,6 +194,7 @@ async function signIn(run: Run, { command, verb, begin }: SignIn, options: Optio
     return walk({ run, desk, stop, command }, () => begin(desk, request), { open, secret })
   })
   await tell(run, session, verb)
+  return session
 }
 
 async function inputOf(run: Run, or: <T>(promise: Promise<T>) => Promise<T>): Promise<string> {

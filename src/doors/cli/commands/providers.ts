@@ -1,4 +1,4 @@
-import type { ProviderCard } from '#client'
+import type { Programs, ProviderCard } from '#client'
 import { examples } from '../examples.ts'
 import { guideLines } from '../own-client.ts'
 import type { Run } from '../run.ts'
@@ -37,14 +37,21 @@ export function needsOf({ needs, ownClient }: ProviderCard): string {
   return minutes ? `a client of your own, ${minutes} min` : 'a client of your own'
 }
 
+/** Where programs look for it. */
+function variablesOf({ token, fields, baseUrl, key }: Programs): readonly string[] {
+  const all = [...token, ...Object.values(fields).flat(), ...(baseUrl?.variables ?? []), ...key]
+  return [...new Set(all)]
+}
+
 async function showProvider({ terminal, json }: Run, card: ProviderCard): Promise<void> {
   if (json) return terminal.document(card)
-  const { id, name, category, flows, hosts, from } = card
+  const { id, name, category, flows, hosts, programs, from } = card
   const rows = [
     ['name', name],
     ['what for', category],
     ['ways in', flows.join(', ')],
     ['goes to', hosts.join(', ')],
+    ...(programs === null ? [] : [['programs', variablesOf(programs).join(', ')]]),
     ['described', from === 'yours' ? 'in a file of yours' : 'by valetkey'],
   ]
   await terminal.columns(['provider', id], rows)

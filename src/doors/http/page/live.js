@@ -1,3 +1,4 @@
+import { newsOf } from './ask-words.js'
 import { announce } from './dom.js'
 import { addressOf } from './words.js'
 
@@ -24,6 +25,12 @@ export function listen({ changed, ended }) {
   for (const [name, said] of Object.entries(SAID)) {
     source.addEventListener(name, (event) => {
       announce(`${addressOf(JSON.parse(event.data).account)} ${said}.`)
+      changed()
+    })
+  }
+  for (const name of /** @type {const} */ (['asked', 'decided'])) {
+    source.addEventListener(name, (event) => {
+      announce(newsOf(name, JSON.parse(event.data).ask))
       changed()
     })
   }

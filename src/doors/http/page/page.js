@@ -1,5 +1,6 @@
 import { accountsSection } from './accounts.js'
 import { ask, Refusal } from './api.js'
+import { showAsks } from './asks.js'
 import { bindingsSection } from './bindings.js'
 import { announce, byId, el, fill } from './dom.js'
 import { listen } from './live.js'
@@ -54,11 +55,12 @@ async function show({ late = false } = {}) {
 /** @param {VaultStatus} vault */
 async function showAll({ restored }) {
   const refresh = () => show()
-  const [accounts, providers, bindings] = await Promise.all(
-    ['/api/accounts', '/api/providers', '/api/bindings'].map((list) => ask('GET', list)),
+  const [accounts, providers, bindings, asks] = await Promise.all(
+    ['/api/accounts', '/api/providers', '/api/bindings', '/api/asks'].map((list) => ask('GET', list)),
   )
   connected = accounts
   put('restored', restored, () => restored && el('p', { class: 'banner', role: 'alert' }, RESTORED))
+  showAsks(part('asks'), asks, accounts, refresh)
   put('accounts', accounts, () => accountsSection(accounts, refresh))
   put('providers', providers, () => providersSection(providers, () => connected, refresh))
   put('bindings', bindings, () => bindingsSection(bindings, refresh))
@@ -71,18 +73,24 @@ async function showAll({ restored }) {
  * @param {string} name @param {unknown} shown @param {() => import('./dom.js').Child} draw
  */
 function put(name, shown, draw) {
-  const main = byId('main')
   const state = JSON.stringify(shown)
+  const place = part(name)
+  if (drawn.get(place) === state) return
+  drawn.set(place, state)
+  if (place.contains(document.activeElement)) byId('main').focus()
+  fill(place, draw())
+}
+
+/** Its place on the page, which stays where it was first put. @param {string} name */
+function part(name) {
+  const main = byId('main')
+  /** @type {HTMLElement | null} */
   const found = main.querySelector(`[data-part="${name}"]`)
-  const part = found ?? el('div', { 'data-part': name })
-  if (drawn.get(part) === state) return
-  if (found === null) {
-    main.querySelector('.still')?.remove()
-    main.append(part)
-  }
-  drawn.set(part, state)
-  if (part.contains(document.activeElement)) main.focus()
-  fill(part, draw())
+  if (found !== null) return found
+  const made = el('div', { 'data-part': name })
+  main.querySelector('.still')?.remove()
+  main.append(made)
+  return made
 }
 
 const RESTORED =

@@ -21,6 +21,12 @@ export function providersSection(providers, accounts, refresh) {
 
   /** @param {string} wanted */
   function show(wanted) {
+    const server = serverIn(wanted)
+    if (server !== undefined) {
+      list.replaceChildren(serverCard(server, refresh))
+      none.hidden = true
+      return
+    }
     const found = providers.filter(({ id, name }) =>
       `${id} ${name}`.toLowerCase().includes(wanted.toLowerCase()),
     )
@@ -36,11 +42,35 @@ export function providersSection(providers, accounts, refresh) {
     'section',
     { 'aria-labelledby': 'providers' },
     el('h2', { id: 'providers' }, 'Connect'),
-    el('p', { class: 'lead' }, 'The providers that are known here.'),
-    el('label', { for: 'search' }, 'Find a provider'),
+    el(
+      'p',
+      { class: 'lead' },
+      'The providers that are known here; and any MCP server, by its address, which begins with https://.',
+    ),
+    el('label', { for: 'search' }, 'Find a provider, or give the address of an MCP server'),
     search,
     list,
     none,
+  )
+}
+
+/** The address of a server, where that is what was written. @param {string} wanted */
+function serverIn(wanted) {
+  const text = wanted.trim()
+  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null
+  return url === null || url.hostname === '' ? undefined : url
+}
+
+/** @param {URL} url @param {() => unknown} refresh */
+function serverCard(url, refresh) {
+  const title = `Connect ${url.host}`
+  const click = () => walk(title, '/api/connect', { request: { provider: url.href }, over: refresh })
+  return el(
+    'li',
+    { class: 'card provider' },
+    el('span', { class: 'tile', 'aria-hidden': 'true' }, url.host.slice(0, 1).toUpperCase()),
+    el('div', {}, el('h3', {}, url.host), el('p', { class: 'quiet small' }, 'An MCP server')),
+    el('button', { 'aria-label': title, click }, 'Connect'),
   )
 }
 

@@ -9,7 +9,7 @@ import { addressOf } from './words.js'
 /** @typedef {import('../../../../client/src/words.ts').FlowSession} FlowSession */
 /** @typedef {import('../../../../client/src/words.ts').FlowAnswer} FlowAnswer */
 
-/** @typedef {{ flow?: string, vars?: Record<string, string>, insist?: boolean }} Request */
+/** @typedef {{ provider?: string, flow?: string, vars?: Record<string, string>, insist?: boolean }} Request */
 
 /**
  * What was refused, with what was filled in so far, and how to begin anew. Before it was begun, no error.

@@ -1,5 +1,4 @@
-import { formatAddress, parseAddress, ValetkeyError } from '#client'
-import { printForward, readForward } from '../gateway.ts'
+import { printForward, readForward, refusePages, writtenAddress } from '../gateway.ts'
 import type { App } from './route.ts'
 
 const ROUTE = '/forward/:provider/:bucket/*'
@@ -20,19 +19,4 @@ export function forwardRoutes(app: App): void {
       'Does a request of any method at the provider. Another of its hosts: /forward/{provider}/{bucket}/~/{host}/{path}',
     responses: { default: { description: 'What the provider answered' } },
   })
-}
-
-/** A browser says what it will do with an answer; ours are never shown, run or framed. */
-function refusePages(destination: string | undefined): void {
-  if (destination === undefined || destination === 'empty') return
-  throw new ValetkeyError('not-allowed', 'what is forwarded is never shown as a page', {
-    hint: 'use fetch',
-  })
-}
-
-/** What is no address is for the broker to refuse, so that it is on record. */
-function writtenAddress(provider: string, bucket: string): string {
-  const written = `${provider}/${bucket}`
-  const address = parseAddress(written)
-  return address === undefined ? written : formatAddress(address)
 }

@@ -9,6 +9,22 @@ const link = createRoute({
   responses: answers(z.strictObject({ url: z.url() }), 'A link to the page, good once and for two minutes'),
 })
 
+const gateway = createRoute({
+  method: 'get',
+  path: '/api/gateway',
+  operationId: 'gateway',
+  responses: answers(z.strictObject({ url: z.url() }), 'Where requests are taken from whoever shows a key'),
+})
+
+/** Where the door is that is open to keys. Its port is opened when it is first asked for. */
+export function gatewayRoutes(app: App, place: () => Promise<URL | undefined> = async () => undefined): void {
+  app.openapi(gateway, async (c) => {
+    const url = await place()
+    if (url !== undefined) return c.json({ url: url.origin }, 200)
+    throw new ValetkeyError('not-found', 'no port is open to keys', { hint: 'valetkey serve' })
+  })
+}
+
 export function linkRoutes(app: App, newLink: () => Promise<URL | undefined> = async () => undefined): void {
   app.openapi(link, async (c) => {
     refuseUnlessLocal(c.var.caller)

@@ -2,7 +2,7 @@ import { ValetkeyError } from '#client'
 import { flowSession } from '../../../wire/flows.ts'
 import { print } from '../../../wire/print.ts'
 import { providerCard } from '../../../wire/providers.ts'
-import { connectRequest, readConnect } from '../../../wire/requests.ts'
+import { connectAnyRequest, connectRequest, readConnect } from '../../../wire/requests.ts'
 import { type App, answers, body, createRoute, named, z } from './route.ts'
 
 const list = createRoute({
@@ -33,8 +33,11 @@ const connectByKey = createRoute({
   method: 'post',
   path: '/api/connect',
   operationId: 'connectByKey',
-  request: { body: body(connectRequest, { required: false }) },
-  responses: answers(flowSession, 'The sign-in that was begun; the pasted key names its provider'),
+  request: { body: body(connectAnyRequest, { required: false }) },
+  responses: answers(
+    flowSession,
+    'The sign-in that was begun; its server’s address or the pasted key names the provider',
+  ),
 })
 
 export function providerRoutes(app: App): void {

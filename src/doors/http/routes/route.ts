@@ -18,6 +18,8 @@ export interface DoorEnv {
   /** Who the listener proved to be on the other side. */
   readonly caller?: Caller | undefined
   readonly browser?: Browser | undefined
+  /** The connection that it came by, for whoever counts by that. */
+  readonly connection?: object | undefined
   /** Aborted when the listener closes, so that what would stream for ever ends. */
   readonly closing?: AbortSignal | undefined
   /** Breaks the connection off, so that a half answer is not taken for a whole one. */

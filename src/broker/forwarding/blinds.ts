@@ -1,0 +1,104 @@
+import { pipeline, Transform, type Writable } from 'node:stream'
+import { ValetkeyError } from '#client'
+import { type Caller, isOwner } from '../../model/caller.ts'
+import type { Passage } from '../../model/gate.ts'
+import type { AnswerHead } from '../../model/network.ts'
+import { isStanding, type Whole } from '../grants.ts'
+import type { Kit } from '../kit.ts'
+import { findProvider, signInOf } from '../sign-ins/sign-ins.ts'
+import { codingsOf, decodersFor, isOfPacking } from './decoding.ts'
+import { type Scrubber, scrubber, starredTexts } from './scrub.ts'
+import { spellingsOf } from './spellings.ts'
+
+const TEXT = new RegExp(
+  [
+    '^(text|multipart|message)/',
+    '^[a-z]+/([\\w.-]+[+-])?(json|xml|html|yaml|ndjson|jsonl|json-seq|x?javascript|ecmascript|jwt)(;|$)',
+    '^application/(x-)?(x-www-form-urlencoded|graphql|sql|rtf)(;|$)',
+  ].join('|'),
+)
+const A_PART = 206
+
+/** What a caller may not see of an answer, although the provider says it. */
+export interface Blinds {
+  head(head: AnswerHead): AnswerHead
+  scrub(): Scrubber
+}
+
+/**
+ * Whoever may not be handed a credential does not find it in an answer either; a standing one is nobody's to
+ * find there. This is for providers that repeat what they were sent, not against one that wants to be
+ * understood: what is packed into something else passes, and so does all that is no text.
+ */
+export function mayNotSee(caller: Caller, { may, binding }: Passage, { credential }: Whole): boolean {
+  const given = may ?? binding?.may ?? []
+  return isStanding(credential) || !(isOwner(caller) || given.includes('lend') || given.includes('reveal'))
+}
+
+export function blinds(kit: Kit, wholes: readonly Whole[]): Blinds {
+  const secrets = wholes.flatMap((whole) => secretsOf(kit, whole))
+  return {
+    head({ status, headers }) {
+      const said = headers.map(([, value]) => value)
+      const clean = starredTexts(said, secrets)
+      if (clean === said) return { status, headers }
+      return { status, headers: headers.map(([name], at) => [name, clean[at] ?? ''] as const) }
+    },
+    scrub: () => scrubber(secrets),
+  }
+}
+
+const known = new WeakMap<Whole['credential']['worn'], readonly Buffer[]>()
+
+function secretsOf(kit: Kit, { account, credential: { worn } }: Whole): readonly Buffer[] {
+  const before = known.get(worn)
+  if (before !== undefined) return before
+  const { fields } = signInOf(kit, findProvider(kit, account.provider), account.flow)
+  const open = new Set(fields.flatMap(({ name, secret }) => (secret ? [] : name)))
+  const shut = Object.entries(worn).filter(([name]) => !open.has(name))
+  const spellings = spellingsOf(shut.map(([, secret]) => secret.reveal()))
+  known.set(worn, spellings)
+  return spellings
+}
+
+/** Where a packed body has to be written, to come to its target unpacked. */
+export function unpacking(head: AnswerHead, target: Writable, scrub?: Scrubber): Writable {
+  const scrubbing = scrub && [
+    new Transform({
+      transform: (piece: Buffer, _, done) => done(null, scrub.feed(piece)),
+      flush: (done) => done(null, scrub.end()),
+    }),
+  ]
+  const [first = target, ...others] = [...(decodersFor(codingsOf(head)) ?? []), ...(scrubbing ?? [])]
+  if (first !== target) pipeline([first, ...others, target], () => {})
+  return first
+}
+
+/** Of what has no type it is not known that it is no text. */
+export function isText({ headers }: AnswerHead): boolean {
+  const type = headers
+    .find(([name]) => name === 'content-type')?.[1]
+    .trim()
+    .toLowerCase()
+  return type === undefined || type === '' || TEXT.test(type)
+}
+
+/** What of a text can be judged; a piece of a secret is not to be told from anything else. */
+export function refuseUnreadable(head: AnswerHead): void {
+  if (head.status === A_PART)
+    throw new ValetkeyError(
+      'bad-answer',
+      'the provider answered with a part of a text, which is not passed on',
+      {
+        hint: 'ask for it without the header Range',
+      },
+    )
+  if (decodersFor(codingsOf(head)) === undefined)
+    throw new ValetkeyError('bad-answer', 'the provider packed its answer in a way that is not known here')
+}
+
+/** The head of an answer whose body is unpacked on its way. */
+export function unpacked(head: AnswerHead): AnswerHead {
+  if (codingsOf(head).length === 0) return head
+  return { ...head, headers: head.headers.filter((header) => !isOfPacking(header)) }
+}

@@ -1,0 +1,60 @@
+/** What the programs of one kind came to. */
+export interface Side {
+  readonly programs: number
+  /** How many of them were answered at all. */
+  readonly answered: number
+  readonly requests: number
+  /** Renewals that the provider granted. */
+  readonly refreshes: number
+  /** How many were logged out, although nobody wished it. */
+  readonly loggedOut: number
+  /** How many had a token in their hands. */
+  readonly holdingTokens: number
+}
+
+export interface DemoReport<R> {
+  readonly valetkey: Side
+  readonly tokenFile: Side
+  readonly revoked: {
+    readonly stopped: number
+    /** From the moment at which it was asked for, in milliseconds. */
+    readonly lastByteAfter: number
+    readonly lastHeardAfter: number
+    readonly receipt: R
+  }
+}
+
+/** What a program says of itself when it is over. Times are milliseconds of the same clock in every process. */
+export interface Story {
+  readonly requests: number
+  readonly lastByteAt: number
+  readonly overAt: number
+  /** Why it had to stop. */
+  readonly why: string
+  /** All that was answered, to look for tokens in. */
+  readonly heard: string
+}
+
+/** What passes between the stage and a program. */
+export type FromProgram =
+  | { readonly says: 'ready' }
+  | { readonly says: 'answered' }
+  | { readonly says: 'over'; readonly story: Story }
+
+/** Where the tokens of the one file are, and what it takes to renew them. */
+export interface TokenFile {
+  readonly path: string
+  readonly origin: string
+  readonly clientId: string
+}
+
+export interface Tokens {
+  readonly accessToken: string
+  readonly refreshToken: string
+  readonly expiresAt: number
+}
+
+/** One clock for all processes of this computer. */
+export function clock(): number {
+  return performance.timeOrigin + performance.now()
+}

@@ -1,0 +1,68 @@
+import { type Desk, type FlowSession, type FlowStep, formatAddress } from '#client'
+import { type Shown, shownAccount } from './words.ts'
+
+/** A sign-in as a tool shows it; `command` is how the person would do it themselves. */
+export async function shownSession(desk: Desk, session: FlowSession, command: string): Promise<Shown> {
+  const { id, state, step, account, failure } = session
+  const shown = { session: id, account: placeOf(session), state }
+  if (state === 'done' && account !== null) {
+    return {
+      ...shown,
+      ...shownAccount(account),
+      state,
+      next: 'It is connected. If `accounts` does not show it, call `ask` for it.',
+    }
+  }
+  if (state !== 'asking') {
+    const why = failure === null ? {} : { error: failure.code, what: failure.detail }
+    return {
+      ...shown,
+      ...why,
+      next: 'It came to nothing. Begin again by `connect`, if the person wants that.',
+    }
+  }
+  if (step?.ask === 'fill') return leftToThePerson(desk, session, command)
+  return { ...shown, ...inWords(step) }
+}
+
+/** What is typed in goes past every tool: such a sign-in is ended here, for the person to begin where they type. */
+async function leftToThePerson(desk: Desk, session: FlowSession, command: string): Promise<Shown> {
+  await desk.cancel(session.id)
+  return {
+    account: placeOf(session),
+    state: 'left-to-the-person',
+    command,
+    next: [
+      'This sign-in asks for something that only the person may type, and that never goes through you.',
+      `Ask them to run \`${command}\` in a terminal, or to connect it on the page that \`valetkey open\` shows.`,
+      'Then call `status` with the account. Never ask for the secret yourself.',
+    ].join(' '),
+  }
+}
+
+const THEN = 'Then call `status` with this session and a `wait`.'
+
+function inWords(step: Exclude<FlowStep, { readonly ask: 'fill' }> | null): Shown {
+  switch (step?.ask) {
+    case 'visit':
+      return {
+        open: step.url,
+        until: step.until,
+        next: `Show the person this link, for their own browser. ${THEN}`,
+      }
+    case 'enter-code': {
+      const { at: open, code, until } = step
+      return { open, code, until, next: `Show the person this code and where it is to be entered. ${THEN}` }
+    }
+    case 'hand-over':
+      return { because: step.because, until: step.until, next: `The person has to act: tell them. ${THEN}` }
+    case 'wait':
+      return { for: step.for, until: step.until, next: THEN }
+    default:
+      return { next: THEN }
+  }
+}
+
+function placeOf({ provider, bucket }: FlowSession): string {
+  return formatAddress({ provider: provider ?? 'any', bucket })
+}

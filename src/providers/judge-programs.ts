@@ -1,0 +1,15 @@
+import type { Provider } from '../model/provider.ts'
+import type { Flaw } from './judge-host.ts'
+import { ISSUED } from './judge-oauth.ts'
+
+/** A variable that nothing is ever put into would say nothing, and so is refused. */
+export function* flawsOfPrograms({ programs, signIns, oauth }: Provider): Generator<Flaw> {
+  if (programs === undefined) return
+  const fields = signIns.flatMap((signIn) => signIn.fields.map(({ name }) => name))
+  for (const name of Object.keys(programs.fields))
+    if (!fields.includes(name) && !(oauth && name === ISSUED))
+      yield { field: 'programs.fields', words: `names the field "${name}", which is not among fields` }
+  const { baseUrl, key } = programs
+  if ((baseUrl?.variables.length ?? 0) > 0 !== key.length > 0)
+    yield { field: 'programs', words: 'must have baseUrl and key, or neither' }
+}
