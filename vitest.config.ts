@@ -25,8 +25,8 @@ export default defineConfig({
     // In a whole run real processes meet a machine that is busy; what needed a second try is named at its end.
     retry: report ? 1 : 0,
     pool: 'forks',
-    // Most of them wait for real processes, so one core is no reason to go one after the other.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Most of them wait for real processes and for time to pass, so there are more of them than cores.
+    maxWorkers: availableParallelism() + 1,
     reporters: report ? [reasons, 'default', ['json', { outputFile: report }]] : [reasons, 'default'],
   },
 })

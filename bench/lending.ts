@@ -72,7 +72,10 @@ export interface Measured {
   readonly rate: number
 }
 
-/** One after the other in each round, so that whatever else the machine does hits all of them. */
+/**
+ * All of them in each round, each time in another order, so that whatever else the machine does hits all of
+ * them. Before one is measured its connections are there: some servers close what was idle sooner than others.
+ */
 export async function inRounds(
   rounds: number,
   count: number,
@@ -82,9 +85,16 @@ export async function inRounds(
   const measured: Measured[][] = []
   for (let round = 0; round < rounds; round += 1) {
     const now: Measured[] = []
-    for (const { name, ask, lanes } of all)
+    for (const { name, ask, lanes } of turned(all, round)) {
+      await Promise.all(lanes.map((lane) => lane()))
       now.push({ name, times: await timesOf(count, ask), rate: await rateOf(4 * count, lanes) })
+    }
     measured.push(now)
   }
   return measured
+}
+
+function turned<T>(all: readonly T[], by: number): readonly T[] {
+  const at = by % all.length
+  return [...all.slice(at), ...all.slice(0, at)]
 }

@@ -176,6 +176,9 @@ describe('a door over sign-ins that a program brings along', () => {
       token: { account_id: 'acct-42', token_type: 'Bearer' },
     })
     expect(JSON.stringify(polls)).not.toContain('refresh_token')
+    expect(await client.ask('oauth_poll', { session_id: data?.['session_id'] })).toMatchObject({
+      code: 'SESSION_ALREADY_USED',
+    })
   })
 
   it.each([
@@ -256,6 +259,26 @@ describe('a door over sign-ins that a program brings along', () => {
     })
   })
 
+  it('counts what was asked of each bucket, and what part of its provider that was', async () => {
+    const { factory } = flow()
+    const client = await opened({ flowFactories: new Map([['anthropic', factory]]) })
+    for (const bucket of ['one', 'two']) {
+      const begun = await client.ask('oauth_initiate', { provider: 'anthropic', bucket })
+      await client.ask('oauth_exchange', { session_id: begun.data?.['session_id'], code: canary('code') })
+    }
+    const stats = async (bucket: string) =>
+      (await client.ask('get_bucket_stats', { provider: 'anthropic', bucket })).data ?? {}
+    const counted = async () => [(await stats('one'))['requestCount'], (await stats('two'))['requestCount']]
+    const [before = 0, other = 0] = (await counted()) as number[]
+    for (let i = 0; i < 3; i += 1) await client.ask('get_token', { provider: 'anthropic', bucket: 'one' })
+    expect(await counted()).toEqual([before + 3, other])
+    const all = before + 3 + other
+    const { percentage, lastUsed } = await stats('one')
+    expect(percentage).toBeCloseTo((100 * (before + 3)) / all)
+    expect((await stats('two'))['percentage']).toBeCloseTo((100 * other) / all)
+    expect(Math.abs(Date.now() - Number(lastUsed))).toBeLessThan(60_000)
+  })
+
   it('renews by the flow, and the sandbox sees none of it', async () => {
     const { factory, seen } = flow()
     const client = await opened({ flowFactories: new Map([['anthropic', factory]]) })
@@ -311,6 +334,16 @@ describe('a door over sign-ins that a program brings along', () => {
     await expect(joined()).rejects.toThrow('UNAUTHORIZED')
     await expect(joined({ capabilityToken: canary('other') })).rejects.toThrow('UNAUTHORIZED')
     expect((await joined({ capabilityToken: token })).version).toBe(2)
+  })
+
+  it('takes no vault that another door has, and says what to do', async () => {
+    const client = await opened({})
+    const second = socketDoor({ home: join(folder, 'h'), socketDir: join(folder, 's') })
+    await expect(second).rejects.toMatchObject({ code: 'held', hint: expect.stringContaining('"app"') })
+    expect((await client.ask('list_providers')).ok).toBe(true)
+    const other = await socketDoor({ home: join(folder, 'h'), socketDir: join(folder, 's'), app: 'other' })
+    expect(other.path).not.toBe(door?.path)
+    await other.close()
   })
 
   it('removes the socket of a program that crashed, and leaves one that is in use', async () => {

@@ -8,13 +8,13 @@ import { FLOW_TYPES } from './doors/socket/framed/ops/flow-type.ts'
 import { listenSocket, proofOf } from './doors/socket/listen.ts'
 import { apiKeyFlow } from './flows/api-key.ts'
 import { authorizationCodeFlow } from './flows/authorization-code.ts'
-import { FACTORY_FLOW, factoryFlow, type GoesOn } from './flows/factory.ts'
+import { factoryFlow, type GoesOn } from './flows/factory.ts'
+import { withFactories } from './flows/factory-providers.ts'
 import { FIELDS, type FlowFactories } from './flows/factory-shapes.ts'
 import { privateFolder } from './machine/folders.ts'
 import { removeStale } from './machine/listen.ts'
 import { peerOf } from './machine/peer.ts'
 import { type Caller, type CallerId, THE_PERSON } from './model/caller.ts'
-import type { ProviderFile } from './model/provider.ts'
 import { Secret } from './model/secret.ts'
 import type { Desk as InnerDesk } from './model/words.ts'
 import { type House, openHouse } from './open.ts'
@@ -30,7 +30,7 @@ export interface SocketDoorOptions {
   readonly allowedBuckets?: readonly string[]
   /** What has to be shown in the handshake, beside being able to reach the socket. */
   readonly capabilityToken?: string
-  /** The app whose vault it is: the door holds it for as long as it is open. */
+  /** The app whose vault it is: the door holds it for as long as it is open, so two doors are two apps. */
   readonly app?: string
   readonly home?: string
 }
@@ -55,7 +55,7 @@ const NAME = /^\d+-[0-9a-f]{16}\.sock$/
 export async function openSocketDoor(options: SocketDoorOptions): Promise<SocketDoor> {
   const { flowFactories = new Map(), app = USUAL_APP, home, capabilityToken: token } = options
   const where = { app: home === undefined ? app : options.app, home, env: withoutSocket(process.env) }
-  const { broker, paths } = await openHouse(where, {
+  const { broker, paths } = await openOwnHouse(where, {
     flows: [factoryFlow(flowFactories, goesOn), apiKeyFlow, authorizationCodeFlow()],
     providers: (files) => withFactories(files, [...flowFactories.keys()]),
   })
@@ -94,6 +94,20 @@ export async function openSocketDoor(options: SocketDoorOptions): Promise<Socket
   }
 }
 
+/**
+ * The sign-ins are objects of this very program, and who comes in is told by the kernel to this process alone: so
+ * it holds the vault itself, and joins nobody who has it.
+ */
+async function openOwnHouse(...parts: Parameters<typeof openHouse>): Promise<House> {
+  try {
+    return await openHouse(...parts)
+  } catch (error) {
+    if (!(error instanceof ValetkeyError && error.code === 'held')) throw error
+    const hint = 'give this door a vault of its own, by another "app"'
+    throw new ValetkeyError('held', error.message, { hint, cause: error })
+  }
+}
+
 /** The socket of another broker is nothing to this one. */
 function withoutSocket({ VALETKEY_SOCKET: _, LLXPRT_CREDENTIAL_SOCKET: __, ...env }: NodeJS.ProcessEnv) {
   return env
@@ -103,36 +117,6 @@ const goesOn: GoesOn = (provider, instance) => {
   const type = FLOW_TYPES.get(provider) ?? (instance.pollForToken ? 'device_code' : 'pkce_redirect')
   if (type === 'device_code') return 'device'
   return type === 'browser_redirect' ? 'browser' : 'paste'
-}
-
-/** Each gets the way of signing in that was brought along, before those it has. */
-function withFactories(files: readonly ProviderFile[], ids: readonly string[]): readonly ProviderFile[] {
-  const others = files
-    .filter(({ id }) => !ids.includes(id))
-    .map((file) => ({ ...file, aliases: file.aliases?.filter((alias) => !ids.includes(alias)) }))
-  const theirs = ids.map((id) => withFactory(files.find((file) => file.id === id) ?? unknown(id)))
-  return [...others, ...theirs] as readonly ProviderFile[]
-}
-
-function withFactory(file: ProviderFile): ProviderFile {
-  const redirect = { name: FIELDS.redirect, label: 'Redirect address', secret: false, optional: true }
-  // Nobody is asked for it: it is what the sign-in yields.
-  const token = { name: 'accessToken', label: 'Access token' }
-  const present = [{ header: 'authorization', prefix: 'Bearer ', field: 'accessToken' }]
-  return { ...file, signIns: [{ flow: FACTORY_FLOW, fields: [redirect, token], present }, ...file.signIns] }
-}
-
-/** Nothing is known of where its tokens may go, so nothing is forwarded with them. */
-function unknown(id: string): ProviderFile {
-  return {
-    id,
-    name: id,
-    category: 'other',
-    hosts: [`${id}.invalid`],
-    registration: 'none',
-    signIns: [],
-    revoke: { how: 'console' },
-  }
 }
 
 /**

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 
 /** A provider: a small answer, a long one, and one that goes on until it is cut off. */
 const SMALL = Buffer.alloc(200, 'a')
+const JSON_TEXT = Buffer.from(`{"text":"${'a'.repeat(189)}"}`)
 const PIECE = Buffer.alloc(64 * 1024, 'b')
 
 function long(response: ServerResponse, bytes: number): void {
@@ -31,8 +32,9 @@ const server = createServer((request, response) => {
   const url = request.url ?? '/'
   if (url.startsWith('/endless')) return endless(response)
   if (url.startsWith('/long/')) return long(response, Number(url.slice(6)))
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': SMALL.length })
-  response.end(SMALL)
+  const [type, body] = url === '/json' ? (['json', JSON_TEXT] as const) : (['octet-stream', SMALL] as const)
+  response.writeHead(200, { 'content-type': `application/${type}`, 'content-length': body.length })
+  response.end(body)
 })
 server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))

@@ -12,6 +12,7 @@ import { answer, cancel, connect, lookAt, renew } from './connect.ts'
 import { forward } from './forward.ts'
 import { forwardWeb } from './forwarding/web.ts'
 import { listProviders } from './gallery.ts'
+import { isNarrowed } from './keys/line.ts'
 import { endKey, listKeys } from './keys/listing.ts'
 import { narrow } from './keys/narrow.ts'
 import { behind, type Kit } from './kit.ts'
@@ -88,7 +89,18 @@ export function gatewayOf(kit: Kit, caller: Caller): Gateway {
 
 async function* listen(kit: Kit, caller: Caller, query: EventQuery = {}): AsyncGenerator<ValetkeyEvent> {
   kit.vault.refuseLocked()
-  yield* kit.happenings.listen(caller, query, (accountId) => isBound(kit, caller, accountId))
+  const mayKnow = (accountId: string) => isBound(kit, caller, accountId)
+  const { owner, id } = caller
+  if (!isNarrowed(id)) return yield* kit.happenings.listen(caller, query, mayKnow)
+  // It is cut off with its caller, like all that is under way.
+  const stream = kit.streams.open({ owner, caller: id, accountId: '' })
+  const signal = AbortSignal.any([stream.signal, ...(query.signal ? [query.signal] : [])])
+  try {
+    yield* kit.happenings.listen(caller, { ...query, signal }, mayKnow)
+    stream.signal.throwIfAborted()
+  } finally {
+    stream.end()
+  }
 }
 
 const readAudit = async (kit: Kit, caller: Caller, query: Parameters<Desk['audit']>[0] = {}) => {

@@ -5,6 +5,7 @@ import type { Caller } from '../model/caller.ts'
 import type { Passage } from '../model/gate.ts'
 import type { Crossing, Taker } from '../model/gateway.ts'
 import type { AnswerHead } from '../model/network.ts'
+import { blindFrames } from './forwarding/blind-frames.ts'
 import { blinds, isText, mayNotSee, refuseUnreadable, unpacked, unpacking } from './forwarding/blinds.ts'
 import { ask } from './forwarding/coming.ts'
 import { codingsOf } from './forwarding/decoding.ts'
@@ -30,6 +31,19 @@ const NOT_SENT: readonly ErrorCode[] = [
 
 /** What cannot be read cannot be judged. */
 const UNPACKED = { 'accept-encoding': 'identity' }
+const PACKING: ReadonlySet<string> = new Set(['sec-websocket-extensions', 'accept-charset', 'a-im'])
+
+/** Of a WebSocket it is known where its messages lie; of what else there may be, nothing. */
+function refuseUnreadableProtocol({ upgrade = 'websocket' }: Crossing): void {
+  if (upgrade.toLowerCase() === 'websocket') return
+  throw new ValetkeyError(
+    'not-allowed',
+    'what is said in this protocol cannot be kept free of the credential',
+    {
+      hint: 'a WebSocket can; or ask the owner to be lent the credential',
+    },
+  )
+}
 
 /** What is asked, by whom, and that it is under way. */
 interface Forwarding {
@@ -78,6 +92,8 @@ async function onLease(forwarding: Forwarding, whole: Whole): Promise<Leased> {
   const scopes = credential.wornScopes ?? credential.scopes
   const opening = { account, caller: caller.id, verb: 'forward', purpose, scopes, dies: null } as const
   const first = dressed(kit, whole, crossing)
+  const isBlind = crossing.blind || mayNotSee(caller, passage, whole)
+  if (isBlind) refuseUnreadableProtocol(crossing)
   const giveBack = await holdTo(kit, caller, passage, 'forward', first.asked)
   const lease = await kit.openings(opening)
   stream.belongsTo(lease.id)
@@ -86,10 +102,10 @@ async function onLease(forwarding: Forwarding, whole: Whole): Promise<Leased> {
   const send: Send = async (wearing, body) => {
     worn.push(wearing)
     const { url, headers } = wearing === whole ? first : dressed(kit, wearing, crossing)
-    const more = { ...(mayNotSee(caller, passage, whole) && UNPACKED), ...lengthOf(body, crossing.length) }
+    const more = { ...(isBlind && UNPACKED), ...lengthOf(body, crossing.length) }
     const answer = await ask(kit.network, url, {
       method: crossing.method,
-      headers: Object.entries({ ...headers, ...more }),
+      headers: Object.entries({ ...headers, ...more }).filter(([name]) => !(isBlind && PACKING.has(name))),
       body,
       signal: stream.signal,
       protocol: crossing.upgrade,
@@ -123,7 +139,8 @@ async function handOver(
   const isBlind = whole && (crossing.blind || mayNotSee(caller, passage, whole))
   const blind = isBlind ? blinds(forwarding.kit, worn) : undefined
   const head = blind?.head(said) ?? said
-  if (answer.socket !== undefined) return join(answer.socket, takenBy(taker, head), stream.signal)
+  if (answer.socket !== undefined)
+    return join(answer.socket, takenBy(taker, head), stream.signal, blind && blindFrames(blind))
   const scrub = blind && !isBodiless(crossing, said) && isText(said) ? blind.scrub() : undefined
   if (scrub === undefined) return answer.into(cutBy(stream, taker.answer(head)))
   refuseUnreadable(said)

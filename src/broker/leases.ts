@@ -14,6 +14,7 @@ export async function listLeases(
   caller: Caller,
   { ended = false }: LeaseQuery = {},
 ): Promise<readonly Lease[]> {
+  await kit.chain.caughtUp()
   const { owner } = caller
   const whose = { owner, ...(isOwner(caller) ? {} : { caller: caller.id }) }
   const rows = ended ? await endedOf(kit, whose) : await liveOf(kit, whose)

@@ -5,6 +5,7 @@ import { Secret } from '../model/secret.ts'
 import type { AccountRow } from '../model/storage.ts'
 import type { LendRequest, Lent } from '../model/words.ts'
 import { addressOf } from './accounts.ts'
+import { takeBack } from './forwarding/openings.ts'
 import { isStanding, type Whole } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
 import { holdTo } from './limits.ts'
@@ -23,6 +24,7 @@ export async function lend(
   request: LendRequest,
 ): Promise<Lent> {
   const passage = await kit.gate.pass(caller, verb, request)
+  let giveBack = async () => {}
   return behind(
     passage,
     async () => {
@@ -35,11 +37,17 @@ export async function lend(
       await holdTo(kit, caller, passage, verb)
       const { worn, tokenType, expiresAt, scopes } = credential
       const asked = { account, caller: caller.id, verb, purpose, dies: expiresAt }
-      const lease = await kit.openings({ ...asked, scopes: credential.wornScopes ?? scopes })
+      const opening = { ...asked, scopes: credential.wornScopes ?? scopes }
+      const lease = await kit.openings(opening)
+      giveBack = () => takeBack(kit, lease, opening)
       return { lease, token: firstOf(credential), fields: worn, tokenType, expiresAt, scopes }
     },
-    ({ lease: { purpose, id } }) => [purpose ?? [], id].flat().join(', '),
-  )
+    ({ lease: { purpose, id } }) => (purpose === null ? id : `${purpose}, ${id}`),
+  ).catch(async (error: unknown) => {
+    // What could not be put on record was not lent, and is not counted.
+    await giveBack().catch(() => undefined)
+    throw error
+  })
 }
 
 /**

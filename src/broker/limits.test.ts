@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Limits } from '../../client/src/words.ts'
 import { openTestHouse, refusal, type TestHouse } from '../../test/house.ts'
+import type { CallerId } from '../model/caller.ts'
 import { Secret } from '../model/secret.ts'
 import { canary } from '../testing/canary.ts'
 import { type ListeningStandIn, standIn } from '../testing/stand-in.ts'
@@ -128,6 +129,13 @@ describe('a caller that may make certain requests only', () => {
     `${inside}/a?_method=DELETE`,
     `${inside}/a?x=1&_METHOD=DELETE`,
     `${inside}/a?x-http-method-override=DELETE`,
+    `${inside}/a?%5fmethod=DELETE`,
+    `${inside}/a?x=1;_method=DELETE`,
+    `${inside}/a?%5Fmeth%6Fd=DELETE`,
+    `${inside}/a?_method[]=DELETE`,
+    `${inside}/a?+_method=DELETE`,
+    `${inside}/a?_method`,
+    `${inside}/a?_method%00=DELETE`,
   ]
 
   it(`[security 1.17] leads nowhere else by any of ${ATTACKS.length} spellings`, async () => {
@@ -161,6 +169,21 @@ describe('a caller that may make certain requests only', () => {
       code: 'not-allowed',
     })
     expect(came()).toEqual([])
+  })
+
+  it('makes them at the first host of its provider, whose paths they name, and at no other', async () => {
+    const other = await openTestHouse({ origins: { github: provider.origin } })
+    const fields = { token: new Secret(`ghp_${canary('github').padEnd(36, 'x')}`) }
+    await other.owner.connect({ provider: 'github', fields, insist: true })
+    const limits = { only: ['/repos/*'] }
+    await other.owner.bind({ caller: APP, address: 'github', may: ['forward'], asks: 'never', limits })
+    const to = (path: string) => other.as(APP).forward({ address: 'github', method: 'GET', path })
+    const { status, body } = await to('https://api.github.com/repos/a')
+    await body?.cancel()
+    expect(status).toBe(200)
+    const refused = await refusal(to('https://uploads.github.com/repos/a'))
+    expect(refused).toMatchObject({ code: 'not-allowed', message: expect.stringContaining('another host') })
+    await other.close()
   })
 
   it('is handed no credential, with which it could make any', async () => {
@@ -238,6 +261,20 @@ describe('a budget', () => {
     await use()
     await hold({ budget: 1 })
     expect(await use()).toBe(200)
+    expect(await refusal(use())).toMatchObject({ code: 'not-allowed' })
+  })
+
+  it('is not used up by what another budget refused', async () => {
+    await hold({ budget: 3 })
+    const grant = { address: 'openai', may: ['forward'] as const, limits: { budget: 1 } }
+    const { key } = await house.as(APP).narrow({ kind: 'key', grants: [grant] })
+    const asChild = async () => {
+      const child = house.as(key.id as CallerId)
+      await (await child.forward({ address: 'openai', method: 'GET', path: '/v1/models' })).body?.cancel()
+    }
+    await asChild()
+    for (const _ of [1, 2, 3]) expect(await refusal(asChild())).toMatchObject({ code: 'not-allowed' })
+    expect([await use(), await use()]).toEqual([200, 200])
     expect(await refusal(use())).toMatchObject({ code: 'not-allowed' })
   })
 

@@ -105,7 +105,8 @@ function judgeRate({ kit, caller, account }: Use, held: HeldTo): void {
     return over <= 0
   })
   const waitMs = (last?.at ?? now) + partOf(rate.seconds * 1000) + rate.seconds * 1000 - now
-  const message = `${caller.id} has used ${addressOf(account)} ${rate.uses} times in ${rate.seconds} seconds`
+  const most = `${rate.uses} in ${rate.seconds} seconds`
+  const message = `${caller.id} has used ${addressOf(account)} as often as it may, ${most}`
   throw new ValetkeyError('rate-limited', message, { retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) })
 }
 
@@ -169,9 +170,13 @@ async function countWithin({ account }: Use, rows: Rows, { row, budget, times }:
   const before = await rows.get('usage', row)
   const { forwards } = before ?? none
   if (times > 0 && forwards >= budget)
-    throw new ValetkeyError('not-allowed', `the ${budget} uses of ${addressOf(account)} are used up`, {
-      hint: 'ask the owner to give it anew',
-    })
+    throw new ValetkeyError(
+      'not-allowed',
+      `${addressOf(account)} was used as often as it may be, ${budget} in all`,
+      {
+        hint: 'ask the owner to give it anew',
+      },
+    )
   const counted = { forwards: Math.max(0, forwards + times) }
   if (before === undefined) return rows.insert('usage', [{ ...row, ...none, ...counted }])
   if ((await rows.update('usage', { ...row, forwards }, counted)) === 0) throw counting(account)

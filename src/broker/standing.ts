@@ -27,6 +27,7 @@ export async function standing(kit: Kit, caller: Caller, target: Target): Promis
 
 /** The owner sees all of their accounts, anybody else those they are bound to. */
 export async function listAccounts(kit: Kit, caller: Caller): Promise<readonly Account[]> {
+  await kit.chain.caughtUp()
   const { owner } = caller
   const bound = isOwner(caller) ? undefined : (await bindingsOf(kit, caller)).map((one) => one.accountId)
   return kit.storage.transaction('soon', async (rows) => {

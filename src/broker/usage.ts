@@ -51,6 +51,7 @@ export async function listUsage(kit: Kit, caller: Caller, query: UsageQuery = {}
   const days = Math.min(Math.max(1, query.days ?? USUAL_DAYS), KEPT_DAYS + 1)
   const whose = isOwner(caller) ? query.caller : caller.id
   if (query.caller !== undefined && query.caller !== whose) return []
+  await kit.chain.caughtUp()
   const since = dayOf(kit.now().getTime() - (days - 1) * DAY_MS)
   return kit.storage.transaction('soon', async (rows) => {
     const accounts = new Map((await accountsAt(kit, rows, caller, query)).map((one) => [one.id, one]))

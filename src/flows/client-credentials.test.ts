@@ -155,19 +155,22 @@ describe('a program’s own standing at a server', () => {
     ['a PEM that lost its line ends', pem.replaceAll('\n', ' ')],
     ['a PEM with its line ends spelled out', pem.trim().replaceAll('\n', '\\n')],
     ['a JWK', jwk],
-  ])('[security 10.2] is its private key, of which only a signature is shown: %s', async (_, privateKey) => {
-    const { credential } = issuedBy(await flow.begin(contextAt({ clientId: 'a-key', privateKey })))
-    const { headers, form } = tokenRequest()
-    const assertion = form.get('client_assertion') ?? ''
-    expect(headers.has('authorization')).toBe(false)
-    expect(form.get('client_assertion_type')).toBe('urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
-    expect(decodeProtectedHeader(assertion)).toMatchObject({ alg: 'ES256' })
-    const { iss, sub, aud, exp = 0, iat = 0, jti } = decodeJwt(assertion)
-    expect({ iss, sub, aud }).toEqual({ iss: 'a-key', sub: 'a-key', aud: server.issuer })
-    expect(exp - iat).toBeLessThanOrEqual(60)
-    expect(jti).toMatch(/^[\w-]{16,}$/)
-    expect(Object.keys(credential.kept)).toEqual(['clientId', 'privateKey'])
-  })
+  ])(
+    '[security 1.12] [security 10.2] is its private key, of which only a signature is shown: %s',
+    async (_, privateKey) => {
+      const { credential } = issuedBy(await flow.begin(contextAt({ clientId: 'a-key', privateKey })))
+      const { headers, form } = tokenRequest()
+      const assertion = form.get('client_assertion') ?? ''
+      expect(headers.has('authorization')).toBe(false)
+      expect(form.get('client_assertion_type')).toBe('urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+      expect(decodeProtectedHeader(assertion)).toMatchObject({ alg: 'ES256' })
+      const { iss, sub, aud, exp = 0, iat = 0, jti } = decodeJwt(assertion)
+      expect({ iss, sub, aud }).toEqual({ iss: 'a-key', sub: 'a-key', aud: server.issuer })
+      expect(exp - iat).toBeLessThanOrEqual(60)
+      expect(jti).toMatch(/^[\w-]{16,}$/)
+      expect(Object.keys(credential.kept)).toEqual(['clientId', 'privateKey'])
+    },
+  )
 
   it('[security 10.2] signs anew each time', async () => {
     const context = contextAt(byKey)

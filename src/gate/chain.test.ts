@@ -275,6 +275,84 @@ describe('how it is written', () => {
   })
 })
 
+describe('what is lent again on a lease that is on record', () => {
+  const AGAIN = { detail: 'lease-1' }
+  const details = async () => (await chain.read(THE_PERSON, {})).map(({ detail }) => detail)
+
+  beforeEach(async () => {
+    await chain.append(entry('lend', AGAIN))
+    await until(() => asked.includes('sync'))
+    asked.length = 0
+  })
+
+  it('is counted in memory, and the count is on record and synced within 50 ms', async () => {
+    for (let n = 0; n < 3; n += 1) expect(await chain.append(entry('lend', AGAIN))).toBe(1)
+    expect(asked).toEqual([])
+    await until(() => asked.includes('sync'))
+    expect(asked).toEqual(['transaction soon', 'sync'])
+    expect(await details()).toEqual(['lease-1, 3 times', 'lease-1'])
+    expect(await chain.verify()).toMatchObject({ ok: true, entries: 2 })
+  })
+
+  it('stands before whatever came after it', async () => {
+    await chain.append(entry('lend', AGAIN))
+    await chain.append(entry('lend', AGAIN))
+    await chain.append(entry('bind'))
+    expect(await details()).toEqual([undefined, 'lease-1, 2 times', 'lease-1'])
+  })
+
+  it('is an entry of its own where anything of it differs', async () => {
+    const others = [
+      { detail: 'lease-2' },
+      { ...AGAIN, caller: 'app:other' as const },
+      { ...AGAIN, proof: 'another one' },
+      { ...AGAIN, outcome: 'failed' as const },
+      { ...AGAIN, opened: 1 },
+    ]
+    for (const [at, other] of others.entries()) expect(await chain.append(entry('lend', other))).toBe(at + 2)
+    expect(await chain.append(entry('forward', AGAIN))).toBe(others.length + 2)
+    expect(await chain.append(entry('forward', AGAIN))).toBe(others.length + 3)
+  })
+
+  it('is written itself where what was counted should have been written by now', async () => {
+    await chain.append(entry('lend', AGAIN))
+    time += 50
+    expect(await chain.append(entry('lend', AGAIN))).toBe(3)
+    expect(await details()).toEqual(['lease-1', 'lease-1', 'lease-1'])
+  })
+
+  it('is kept where it could not be written, and then nobody else is answered', async () => {
+    await chain.append(entry('lend', AGAIN))
+    broken = { transaction: new ValetkeyError('disk-full', 'the disk is full') }
+    await expect(chain.append(entry('bind'))).rejects.toMatchObject({ code: 'not-recorded' })
+    await expect(chain.append(entry('lend', AGAIN))).rejects.toMatchObject({ code: 'not-recorded' })
+    broken = {}
+    expect(await chain.append(entry('lend', AGAIN))).toBe(3)
+    expect(await details()).toEqual(['lease-1', 'lease-1', 'lease-1'])
+    expect(await chain.verify()).toMatchObject({ ok: true, entries: 3 })
+  })
+
+  it('is tried again by itself, until it is on record', async () => {
+    broken = { transaction: new ValetkeyError('disk-full', 'the disk is full') }
+    await chain.append(entry('lend', AGAIN))
+    await until(() => asked.length > 0)
+    await wait(5)
+    broken = {}
+    await until(() => asked.includes('sync'))
+    expect(await details()).toEqual(['lease-1', 'lease-1'])
+  })
+
+  it('is on record before the vault is locked', async () => {
+    await chain.append(entry('lend', AGAIN))
+    await chain.pause()
+    keeper.lock()
+    await keeper.unlock()
+    await chain.resume()
+    expect(await details()).toEqual(['lease-1', 'lease-1'])
+    expect(await chain.append(entry('lend', AGAIN))).toBe(3)
+  })
+})
+
 describe('the anchor', () => {
   it('[security 20.2] is there before the first entry, so that a missing one means something', async () => {
     expect(anchor.writes).toBe(1)

@@ -22,7 +22,7 @@ interface ChainParts {
   readonly log?: ((line: string) => void) | undefined
 }
 
-// A sync begins early enough to be under way before 50 ms have passed.
+// What was counted is written, and all is synced, early enough to be under way before 50 ms have passed.
 const SYNC_WITHIN_MS = 40
 const ANCHOR_EVERY_MS = 1000
 const TELL_EVERY_MS = 60_000
@@ -44,7 +44,11 @@ export function auditChain(parts: ChainParts): AuditChain {
 
   const syncing = paced({
     every: SYNC_WITHIN_MS,
-    work: () => storage.sync(),
+    async work() {
+      await pen.drained()
+      if (pen.owes) throw new ValetkeyError('not-recorded', 'what was counted could not be put on record')
+      await storage.sync()
+    },
     failed: () => log('the record could not be synced to the disk; it is tried again'),
   })
   const anchoring = paced({
@@ -52,7 +56,7 @@ export function auditChain(parts: ChainParts): AuditChain {
     work: writeAnchor,
     failed: () => log('the anchor of the record could not be written; it is tried again'),
   })
-  const pen = openPen({ ...parts, maySoon: () => !syncing.failing, wrote })
+  const pen = openPen({ ...parts, maySoon: () => !syncing.failing, wrote, counted: () => syncing.ask() })
 
   function wrote(durability: Durability): void {
     if (durability === 'soon') syncing.ask()
@@ -180,6 +184,7 @@ export function auditChain(parts: ChainParts): AuditChain {
     pause: () => oneByOne(pause),
     acceptRestore: () => oneByOne(acceptRestore),
     append,
+    caughtUp: pen.drained,
     read: (owner, query) => readEntries(parts, owner, query),
     verify: () => oneByOne(verify),
     prune: (before) => oneByOne(() => prune(before)),

@@ -150,7 +150,7 @@ describe('a yes', () => {
 describe('a no', () => {
   it('turns an unbound caller away, and has written that down before', async () => {
     const refusal = await refused(stranger, 'lend', 'github')
-    expect(refusal).toMatchObject({ code: 'not-connected', hint: 'valetkey connect github' })
+    expect(refusal).toMatchObject({ code: 'not-connected', hint: 'valetkey ask github --reason …' })
     expect(refusal.rowsThen).toBe(1)
     expect(await record()).toEqual([{ seq: 1, verb: 'lend', outcome: 'refused', code: 'not-connected' }])
   })

@@ -6,11 +6,12 @@ import type { AuditRow, Durability, Rows, Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
 import { findHead, passesThrough } from './anchorage.ts'
 import { canonical, hashOf, type Link, placeOf, same } from './layout.ts'
+import { isRepeat, openTally, type Repeats } from './tally.ts'
 
 /** What is written in the same transaction as the entries of a turn, so that it stands with them or not at all. */
 export interface Beside {
   write(rows: Rows): Promise<void>
-  /** Nothing of it stands. */
+  /** Nothing of it stands; it is to be written with the next entries. */
   undone(): void
 }
 
@@ -24,6 +25,8 @@ interface PenParts {
   readonly beside?: (() => Beside | undefined) | undefined
   /** Told after each batch. */
   readonly wrote: (durability: Durability) => void
+  /** Told that something was counted, which has to be written before long. */
+  readonly counted: () => void
 }
 
 /** Writes entries to the end of the chain. */
@@ -35,73 +38,101 @@ interface Pen {
   put(head: Link | undefined, sure?: Link): void
   /** Told of a link that was found on disk. */
   settle(link: Link): void
+  /** Resolves with its place, or with that of the entry which it repeats. */
   write(entry: NewEntry): Promise<number>
-  /** Resolves when nothing is waiting any more. */
+  /** Resolves when nothing is waiting any more, and what was counted is written or could not be. */
   drained(): Promise<void>
+  /** Whether the last that was counted could not be written. */
+  readonly owes: boolean
 }
 
 interface Waiting {
   readonly entry: NewEntry
   readonly at: number
-  readonly written: (seq: number) => void
-  readonly refused: (error: ValetkeyError) => void
-  /** Those who wait for the same entry. */
-  readonly others: Pick<Waiting, 'written' | 'refused'>[]
+  /** Those who wait for this entry. */
+  readonly those: {
+    readonly written: (seq: number) => void
+    readonly refused: (error: ValetkeyError) => void
+  }[]
 }
+
+type Line = Pick<Repeats, 'entry' | 'at' | 'times'>
 
 /** They happen often and give out only what soon dies; a power cut may cost the last 50 ms of them. */
 const SOON: readonly AuditVerb[] = ['lend', 'forward']
 
-export function openPen({ storage, vault, now, maySoon, beside, wrote }: PenParts): Pen {
+export function openPen({ storage, vault, now, maySoon, beside, wrote, counted }: PenParts): Pen {
+  const tally = openTally()
+  let owes = false
   let head: Link | undefined
   let sure: Link | undefined
   let waiting: Waiting[] = []
   let flushing: Promise<void> | undefined
 
   function write(entry: NewEntry): Promise<number> {
+    const at = now().getTime()
+    const opening = head !== undefined && maySoon() ? tally.count(entry, at) : undefined
+    if (opening === undefined) return writeItself(entry, at)
+    counted()
+    return Promise.resolve(opening)
+  }
+
+  function writeItself(entry: NewEntry, at: number): Promise<number> {
     return new Promise((written, refused) => {
       const last = waiting.at(-1)
-      if (last !== undefined && isRepeat(last.entry, entry)) last.others.push({ written, refused })
-      else waiting.push({ entry, at: now().getTime(), written, refused, others: [] })
+      if (last !== undefined && isRepeat(last.entry, entry)) last.those.push({ written, refused })
+      else waiting.push({ entry, at, those: [{ written, refused }] })
       flushing ??= flushAll()
     })
   }
 
   async function flushAll(): Promise<void> {
-    while (waiting.length > 0) {
+    do {
       await turnOver()
       const batch = waiting
       waiting = []
-      await flush(batch, beside?.())
-    }
+      await flush(batch, tally.take(), beside?.())
+    } while (waiting.length > 0)
     flushing = undefined
   }
 
-  async function flush(batch: readonly Waiting[], also: Beside | undefined): Promise<void> {
+  async function flush(
+    batch: readonly Waiting[],
+    repeats: readonly Repeats[],
+    also: Beside | undefined,
+  ): Promise<void> {
     const durability = batch.every(({ entry }) => SOON.includes(entry.verb)) && maySoon() ? 'soon' : 'synced'
+    const lines = [...repeats, ...batch.map(({ entry, at, those }) => ({ entry, at, times: those.length }))]
+    if (lines.length === 0) return
     try {
       const rows = storage.shared
-        ? await addBehind(batch, durability, also)
-        : await add(batch, durability, also)
+        ? await addBehind(lines, durability, also)
+        : await add(lines, durability, also)
       head = rows.at(-1)
       if (durability === 'synced') sure = head
-      rows.forEach(({ seq }, index) => {
-        for (const { written } of waitingFor(batch[index])) written(seq)
+      owes = false
+      rows.slice(repeats.length).forEach(({ seq }, index) => {
+        const { entry, those } = batch[index] ?? { those: [] }
+        if (entry !== undefined && !storage.shared) tally.wrote(entry, seq)
+        for (const { written } of those) written(seq)
       })
       wrote(durability)
     } catch (error) {
       also?.undone()
-      for (const { refused } of batch.flatMap(waitingFor)) refused(notRecorded(error))
+      tally.putBack(repeats)
+      owes = repeats.length > 0
+      if (owes) counted()
+      for (const { refused } of batch.flatMap(({ those }) => those)) refused(notRecorded(error))
     }
   }
 
   async function add(
-    batch: readonly Waiting[],
+    lines: readonly Line[],
     durability: Durability,
     also: Beside | undefined,
   ): Promise<readonly AuditRow[]> {
     if (head === undefined) throw lockedError()
-    const rows = await chained(batch, head)
+    const rows = await chained(lines, head)
     await storage.transaction(durability, async (to) => {
       await to.insert('audit', rows)
       await also?.write(to)
@@ -114,16 +145,16 @@ export function openPen({ storage, vault, now, maySoon, beside, wrote }: PenPart
    * was sealed beforehand is good when nobody wrote since.
    */
   async function addBehind(
-    batch: readonly Waiting[],
+    lines: readonly Line[],
     durability: Durability,
     also: Beside | undefined,
   ): Promise<readonly AuditRow[]> {
     const known = head
     if (known === undefined) throw lockedError()
-    const ready = await chained(batch, known)
+    const ready = await chained(lines, known)
     const inTurn = async (to: Rows) => {
       const there = await presentHead(to, known)
-      const rows = there === known ? ready : await chained(batch, there, to)
+      const rows = there === known ? ready : await chained(lines, there, to)
       await to.insert('audit', rows)
       await also?.write(to)
       return rows
@@ -143,12 +174,12 @@ export function openPen({ storage, vault, now, maySoon, beside, wrote }: PenPart
     throw cutError(sure)
   }
 
-  async function chained(batch: readonly Waiting[], after: Link, within?: Rows): Promise<AuditRow[]> {
+  async function chained(lines: readonly Line[], after: Link, within?: Rows): Promise<AuditRow[]> {
     const rows: AuditRow[] = []
     let { seq, hash } = after
-    for (const { entry, at, others } of batch) {
+    for (const { entry, at, times } of lines) {
       seq += 1
-      const row = await sealedRow(vault, counted(entry, 1 + others.length), seq, at, within)
+      const row = await sealedRow(vault, saidOften(entry, times), seq, at, within)
       hash = hashOf(hash, row)
       rows.push({ ...row, hash })
     }
@@ -163,6 +194,7 @@ export function openPen({ storage, vault, now, maySoon, beside, wrote }: PenPart
       return sure
     },
     put(link, known = link) {
+      tally.forget()
       head = link
       sure = known
     },
@@ -170,33 +202,18 @@ export function openPen({ storage, vault, now, maySoon, beside, wrote }: PenPart
       if (sure !== undefined && sure.seq < link.seq) sure = link
     },
     write,
-    drained: async () => flushing,
+    async drained() {
+      await flushing
+      if (head !== undefined && tally.owes) flushing ??= flushAll()
+      await flushing
+    },
+    get owes() {
+      return owes
+    },
   }
 }
 
-function waitingFor(one: Waiting | undefined) {
-  return one === undefined ? [] : [one, ...one.others]
-}
-
-/** The same caller is lent the same on the same lease, in the very same turn: that is one entry, which says how often. */
-function isRepeat(one: NewEntry, other: NewEntry): boolean {
-  return (
-    other.verb === 'lend' &&
-    other.outcome === 'done' &&
-    other.detail !== undefined &&
-    other.opened === undefined &&
-    one.detail === other.detail &&
-    one.verb === 'lend' &&
-    one.outcome === 'done' &&
-    one.opened === undefined &&
-    one.caller === other.caller &&
-    one.owner === other.owner &&
-    one.target === other.target &&
-    one.proof === other.proof
-  )
-}
-
-function counted(entry: NewEntry, times: number): NewEntry {
+function saidOften(entry: NewEntry, times: number): NewEntry {
   return times === 1 ? entry : { ...entry, detail: `${entry.detail}, ${times} times` }
 }
 

@@ -230,15 +230,17 @@ describe('what a stranger learns', () => {
       { account: WORK, binding: binding('app:stranger', 'openai', ['lend', 'forward', 'reveal']) },
       { account: undefined, binding: binding('app:stranger', 'github/work', ['lend']) },
     ]
-    expect(absent).toMatchObject({ code: 'not-connected', hint: 'valetkey connect github/work' })
+    expect(absent).toMatchObject({ code: 'not-connected', hint: 'valetkey ask github/work --reason …' })
     for (const standing of standings) {
       expect(judge(stranger, verb, { address: 'github/work' }, standing, NOW)).toEqual(absent)
     }
   })
 
-  it('hears about an account of nobody what the owner hears too', () => {
+  it('hears about an account of nobody what the owner hears too, and may ask where the owner connects', () => {
     const mine = judge(me, 'lend', { address: 'slack' }, nothing(), NOW)
-    expect(judge(stranger, 'lend', { address: 'slack' }, nothing(), NOW)).toEqual(mine)
+    expect(mine).toMatchObject({ hint: 'valetkey connect slack' })
+    const hint = 'valetkey ask slack --reason …'
+    expect(judge(stranger, 'lend', { address: 'slack' }, nothing(), NOW)).toEqual({ ...mine, hint })
   })
 
   it('may do nothing that is about no account', () => {

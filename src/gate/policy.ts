@@ -83,7 +83,8 @@ export function asAsked({ address, name }: Target): string {
 
 function judgeUse(question: Question, verb: May): Verdict {
   const { caller, account, binding, target } = question
-  if (account === undefined || (binding === undefined && !isOwner(caller))) return notConnected(target)
+  if (account === undefined || (binding === undefined && !isOwner(caller)))
+    return notConnected(caller, target)
   if (verb === 'lend' && account.standing !== 0) return forwardOnly(target)
   const free = isOwner(caller) && verb !== 'reveal'
   if (!free && !binding?.may.includes(verb)) return notGiven(question, verb)
@@ -102,7 +103,7 @@ function judgeOwner({ caller, verb, target, account }: Question): Verdict {
   const elsewhere = fromElsewhere(caller, verb)
   if (elsewhere !== undefined) return elsewhere
   const missing = target.address !== undefined && account === undefined
-  return missing && NEEDS_ACCOUNT.includes(verb) ? notConnected(target) : ALLOWED
+  return missing && NEEDS_ACCOUNT.includes(verb) ? notConnected(caller, target) : ALLOWED
 }
 
 function judgeOther({ caller, verb, target, binding, may, line }: Question): Verdict {
@@ -110,7 +111,7 @@ function judgeOther({ caller, verb, target, binding, may, line }: Question): Ver
   if (verb === 'narrow') return ALLOWED
   if (verb === 'end-key') return line.includes(caller.id) ? ALLOWED : noSuchKey()
   if (verb === 'connect' && may.includes('connect')) return ALLOWED
-  if (target.address !== undefined && binding === undefined) return notConnected(target)
+  if (target.address !== undefined && binding === undefined) return notConnected(caller, target)
   return refuse('not-allowed', `only the owner may ${wordsOf(verb)}`, 'ask the owner to do it')
 }
 
@@ -135,10 +136,12 @@ function refuse(code: ErrorCode, message: string, hint: string): Refusal {
   return { allowed: false, code, message, hint }
 }
 
-function notConnected(target: Target): Refusal {
+/** The same words for what is not there and for what is not for this caller; whoever is not the owner may ask. */
+function notConnected(caller: Caller, target: Target): Refusal {
   const address = asAsked(target)
   const isAddress = parseAddress(target.address ?? '') !== undefined
-  const hint = isAddress ? `valetkey connect ${address}` : 'valetkey providers'
+  const next = isOwner(caller) ? `valetkey connect ${address}` : `valetkey ask ${address} --reason …`
+  const hint = isAddress ? next : 'valetkey providers'
   return refuse('not-connected', `no account at ${address} for you`, hint)
 }
 

@@ -89,8 +89,13 @@ export interface AuditChain {
   pause(): Promise<void>
   /** Takes the vault as it is, and goes on from there. */
   acceptRestore(): Promise<void>
-  /** Resolves with its place once it is written. Entries of one turn are written together. */
+  /**
+   * Resolves with its place once it is written. Entries of one turn are written together. What repeats a lending
+   * that is on record is counted, and the count written within 50 ms.
+   */
   append(entry: NewEntry): Promise<number>
+  /** Resolves when what was counted is written, with all that is written beside it. */
+  caughtUp(): Promise<void>
   read(owner: OwnerId, query: AuditQuery): Promise<readonly AuditEntry[]>
   verify(): Promise<AuditVerdict>
   prune(before: Date): Promise<void>

@@ -37,6 +37,19 @@ export interface Sending {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What becomes of a body on its way: pieces go in as they come, and as much comes out as is ready. */
+export interface Through {
+  feed(piece: Buffer): Buffer
+  /** All that is left. */
+  end(): Buffer
+}
+
+/** What takes an answer. */
+export interface Taking {
+  readonly into: Writable
+  readonly through?: Through | undefined
+}
+
 /** A connection on which both ends now speak something else than HTTP. */
 export interface Switched extends AnswerHead {
   readonly socket: Duplex
@@ -46,14 +59,15 @@ export interface Switched extends AnswerHead {
 export interface StreamingNetwork extends Network {
   /**
    * Writes the answer's body to what `begun` returns, as fast as that takes it, and resolves at its end. Where
-   * the answer breaks off that is destroyed, and this rejects with what went wrong; trailers are dropped.
+   * that is only promised, a little of the body is taken in meanwhile. Where the answer breaks off it is
+   * destroyed, and this rejects with what went wrong; trailers are dropped.
    */
-  stream(url: URL, request: Sending, begun: (head: AnswerHead) => Writable): Promise<void>
+  stream(url: URL, request: Sending, begun: (head: AnswerHead) => Writable | Promise<Taking>): Promise<void>
   /** Asks to speak `protocol` from here on. Where the answer is another one, it goes the way of `stream`. */
   upgrade(
     url: URL,
     request: Sending & { readonly protocol: string },
-    begun: (head: AnswerHead) => Writable,
+    begun: (head: AnswerHead) => Writable | Promise<Taking>,
   ): Promise<Switched | undefined>
 }
 

@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { createServer as createHttps } from 'node:https'
 import { type AddressInfo, createServer } from 'node:net'
 import { Readable, Writable } from 'node:stream'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
+import { ValetkeyError } from '#client'
 import { refusal } from '../../test/house.ts'
 import { upstream } from '../../test/upstream.ts'
 import type { AnswerHead, Sending } from '../model/network.ts'
@@ -174,6 +176,79 @@ describe('a request on streams', () => {
       const asked = stream(new URL(path, there.origin), { ...get, signal: leaving.signal }, () => slow)
       expect(await refusal(asked)).toMatchObject({ code: 'cancelled' })
     }
+  })
+})
+
+describe('what takes an answer and is only promised', () => {
+  const later = () => Promise.withResolvers<{ into: Writable }>()
+
+  it('gets all that came before it was known, in order and once', async () => {
+    const there = await provider()
+    const taken = taker()
+    const promised = later()
+    const { stream } = network({ allow: [there.origin] })
+    const body = Buffer.from('one two three')
+    const asked = stream(new URL('/echo', there.origin), { ...get, method: 'POST', body }, (head) => {
+      taken.begun(head)
+      return promised.promise
+    })
+    await pause(50)
+    expect([taken.head()?.status, taken.text()]).toEqual([201, ''])
+    promised.resolve({ into: taken.into })
+    await asked
+    expect(taken.text()).toBe('one two three')
+  })
+
+  it('is not run ahead of: no more than a little waits for it', async () => {
+    const there = await provider()
+    const promised = later()
+    const bytes = 64 * 1024 * 1024
+    const { stream } = network({ allow: [there.origin] })
+    const before = process.memoryUsage().arrayBuffers
+    const asked = stream(new URL(`/large?bytes=${bytes}`, there.origin), get, () => promised.promise)
+    await pause(200)
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(bytes / 2)
+    let size = 0
+    const into = new Writable({
+      write(piece: Buffer, _, done) {
+        size += piece.byteLength
+        setImmediate(done)
+      },
+    })
+    promised.resolve({ into })
+    await asked
+    expect(size).toBe(bytes)
+  })
+
+  it('is destroyed where the answer broke off before it was known', async () => {
+    const there = await provider()
+    const taken = taker()
+    const promised = later()
+    const { stream } = network({ allow: [there.origin] })
+    const asked = stream(new URL('/breaks', there.origin), get, () => promised.promise)
+    expect(await refusal(asked)).toMatchObject({ code: 'answer-lost' })
+    promised.resolve({ into: taken.into })
+    await pause(10)
+    expect([taken.into.destroyed, taken.text()]).toEqual([true, ''])
+  })
+
+  it('that is gone already calls the request off', async () => {
+    const there = await provider()
+    const { into } = taker()
+    into.destroy()
+    const { stream } = network({ allow: [there.origin] })
+    const asked = stream(new URL('/large?bytes=1000000000', there.origin), get, async () => ({ into }))
+    expect(await refusal(asked)).toMatchObject({ code: 'answer-lost' })
+  })
+
+  it('that cannot be had does the same, and says why', async () => {
+    const there = await provider()
+    const { stream } = network({ allow: [there.origin] })
+    const why = new ValetkeyError('not-allowed', 'nobody may have it')
+    const asked = stream(new URL('/large?bytes=1000000000', there.origin), get, async () => {
+      throw why
+    })
+    expect(await refusal(asked)).toMatchObject({ code: 'not-allowed' })
   })
 })
 

@@ -1,8 +1,8 @@
-import type { Duplex, Writable } from 'node:stream'
+import { type Duplex, Readable, type Writable } from 'node:stream'
 import type { Agent, Dispatcher } from 'undici'
 import { ValetkeyError } from '#client'
-import type { AnswerHead, Sending, Switched } from '../model/network.ts'
-import { capped } from './capped.ts'
+import type { AnswerHead, Sending, Switched, Taking } from '../model/network.ts'
+import { type Passing, passing } from './passing.ts'
 import { troubleOf } from './trouble.ts'
 
 export interface Asking {
@@ -11,69 +11,88 @@ export interface Asking {
   readonly headersTimeout: number
 }
 
-type Begun = (head: AnswerHead) => Writable
+type Begun = (head: AnswerHead) => Writable | Promise<Taking>
 
 /** One request on Node's streams, whose address was judged. */
-export async function streamOver(asking: Asking, url: URL, request: Sending, begun: Begun) {
-  const { agent, maxBytes, headersTimeout } = asking
-  const options = { ...optionsOf(url, request), headersTimeout, responseHeaders: 'raw' } as const
-  try {
-    await agent.stream(options, ({ statusCode, headers }) =>
-      capped(begun(headOf(url, statusCode, headers)), url, maxBytes),
-    )
-  } catch (error) {
-    throw troubleOf(error, url.host, request.signal)
-  }
+export async function streamOver(asking: Asking, url: URL, request: Sending, begun: Begun): Promise<void> {
+  await send(asking, url, request, begun)
 }
 
 /** The same for one that wants to go on in another protocol, whether it may or not. */
 export function upgradeOver(
-  { agent, maxBytes, headersTimeout }: Asking,
+  asking: Asking,
   url: URL,
-  { protocol, signal, ...request }: Sending & { readonly protocol: string },
+  { protocol, ...request }: Sending & { readonly protocol: string },
   begun: Begun,
 ): Promise<Switched | undefined> {
+  return send(asking, url, request, begun, protocol)
+}
+
+/** Nothing stands between the connection and what takes the answer: each piece is written as it is read. */
+function send(asking: Asking, url: URL, request: Sending, begun: Begun, upgrade?: string) {
+  const { agent, headersTimeout } = asking
   const { promise, resolve, reject } = Promise.withResolvers<Switched | undefined>()
-  let into: Writable | undefined
-  const failed = (error: unknown) => {
-    into?.destroy()
+  const { body, signal } = request
+  let flow: Dispatcher.DispatchController | undefined
+  let answer: Passing | undefined
+  let left = asking.maxBytes ?? Number.POSITIVE_INFINITY
+
+  const abort = () => flow?.abort(signal?.reason)
+  function failed(error: unknown): void {
+    signal?.removeEventListener('abort', abort)
+    answer?.cut()
+    if (body instanceof Readable) body.destroy()
     reject(troubleOf(error, url.host, signal))
+  }
+  function broken(error: Error): void {
+    failed(error)
+    flow?.abort(error)
   }
   const handler: Dispatcher.DispatchHandler = {
     onRequestStart(controller) {
-      const abort = () => controller.abort(signal?.reason)
+      flow = controller
       if (signal?.aborted) abort()
-      else signal?.addEventListener('abort', abort, { once: true })
     },
     onRequestUpgrade(controller, status, _, socket) {
+      signal?.removeEventListener('abort', abort)
       resolve({ ...headOf(url, status, rawOf(controller)), socket: socket as Duplex })
     },
     onResponseStart(controller, status) {
       if (status < 200) return
-      into = capped(begun(headOf(url, status, rawOf(controller))), url, maxBytes)
-      into.on('drain', () => controller.resume())
-      into.on('finish', () => resolve(undefined))
-      into.on('error', (error) => controller.abort(error))
-      into.on('close', () => controller.abort(new Error('nobody takes the answer')))
+      const taking = begun(headOf(url, status, rawOf(controller)))
+      answer = passing({ flow: controller, taken: () => resolve(undefined), left: broken })
+      if (taking instanceof Promise) taking.then(answer.to, broken)
+      else answer.to({ into: taking })
     },
-    onResponseData(controller, chunk) {
-      if (into?.write(chunk) === false) controller.pause()
+    onResponseData(_, piece) {
+      left -= piece.byteLength
+      if (left < 0) return broken(tooLarge(url))
+      answer?.write(piece)
     },
-    onResponseEnd: () => void into?.end(),
+    onResponseEnd() {
+      signal?.removeEventListener('abort', abort)
+      answer?.end()
+    },
     onResponseError: (_, error) => failed(error),
   }
   try {
-    agent.dispatch({ ...optionsOf(url, request), headersTimeout, upgrade: protocol }, handler)
+    const options = optionsOf(url, request)
+    signal?.addEventListener('abort', abort)
+    agent.dispatch({ ...options, headersTimeout, ...(upgrade !== undefined && { upgrade }) }, handler)
   } catch (error) {
     failed(error)
   }
   return promise
 }
 
+function tooLarge(url: URL): ValetkeyError {
+  return new ValetkeyError('response-too-large', `${url.host} answered more than is taken`)
+}
+
 /** They would show the credential to whoever reads the answer, or lead past the one who is asked. */
 const NEVER = ['TRACE', 'TRACK', 'CONNECT']
 
-function optionsOf(url: URL, { method, headers, body = null, signal }: Sending) {
+function optionsOf(url: URL, { method, headers, body = null }: Sending) {
   if (headers.some(([name]) => name === 'host')) {
     throw new ValetkeyError('invalid-request', `the request for ${url.host} names another host in a header`)
   }
@@ -82,7 +101,7 @@ function optionsOf(url: URL, { method, headers, body = null, signal }: Sending) 
   const path = url.pathname + url.search
   // Of the methods that there are to be, a name is all that is asked.
   const asked = { origin: url.origin, path, method: method as Dispatcher.HttpMethod, headers: headers.flat() }
-  return { ...asked, body, ...(signal && { signal }) }
+  return { ...asked, body }
 }
 
 function rawOf(controller: Dispatcher.DispatchController): readonly string[] {
@@ -90,13 +109,10 @@ function rawOf(controller: Dispatcher.DispatchController): readonly string[] {
   return (rawHeaders ?? []).map((part) => (typeof part === 'string' ? part : part.toString('latin1')))
 }
 
-function headOf(url: URL, status: number, raw: unknown): AnswerHead {
+function headOf(url: URL, status: number, raw: readonly string[]): AnswerHead {
   if (status > 599) throw new ValetkeyError('bad-answer', `${url.host} answered with status ${status}`)
   const headers: [string, string][] = []
-  const flat = raw as readonly (string | readonly string[])[]
-  for (let at = 0; at + 1 < flat.length; at += 2) {
-    const name = String(flat[at]).toLowerCase()
-    for (const value of [flat[at + 1] ?? ''].flat()) headers.push([name, value])
-  }
+  for (let at = 0; at + 1 < raw.length; at += 2)
+    headers.push([(raw[at] ?? '').toLowerCase(), raw[at + 1] ?? ''])
   return { status, headers }
 }

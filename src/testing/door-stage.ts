@@ -5,7 +5,7 @@ import { ValetkeyError } from '#client'
 import { openBroker } from '../broker/broker.ts'
 import type { Broker } from '../model/broker.ts'
 import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
-import type { Network, Outgoing, StreamingNetwork } from '../model/network.ts'
+import type { Network, Outgoing, StreamingNetwork, Through } from '../model/network.ts'
 import { type Catalogue, type Provider, providerSchema } from '../model/provider.ts'
 import { Secret } from '../model/secret.ts'
 import { openSqlite } from '../storage/sqlite.ts'
@@ -147,14 +147,24 @@ function recording(sent: Sent[]): StreamingNetwork {
     async stream(url, { method, headers, body }, begun) {
       const web = body instanceof Readable ? (Readable.toWeb(body) as ReadableStream<Uint8Array>) : body
       const answer = await fetch(url, { method, headers, body: web ?? null })
-      const into = begun({ status: answer.status, headers: [...answer.headers] })
-      if (answer.body === null) into.end()
-      else Readable.fromWeb(answer.body).pipe(into)
+      const taking = begun({ status: answer.status, headers: [...answer.headers] })
+      const { into, through } =
+        taking instanceof Promise ? await taking : { into: taking, through: undefined }
+      Readable.from(passed(answer.body ?? [], through)).pipe(into)
       await finished(into)
     },
     upgrade: async () => undefined,
     close: async () => {},
   }
+}
+
+async function* passed(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, through?: Through) {
+  for await (const piece of body) {
+    const ready = through?.feed(Buffer.from(piece)) ?? piece
+    if (ready.byteLength > 0) yield ready
+  }
+  const rest = through?.end()
+  if (rest !== undefined && rest.byteLength > 0) yield rest
 }
 
 function answering(sent: Sent[]): Pick<Network, 'fetch'> {

@@ -231,6 +231,41 @@ describe('a secret in an answer', () => {
     expect(answer.text).toBe(`a ${'*'.repeat(stage.secret.length)} b`)
   })
 
+  it.each([
+    ['application/json ; charset=utf-8'],
+    ['application/x-amz-json-1.1'],
+    ['application/vnd.github.text'],
+    ['image/png, text/plain'],
+  ])('[security 20.1] is not to be found in a text of the type %s', async (type) => {
+    Object.assign(says, { text: `a ${stage.secret} b`, headers: { 'content-type': type } })
+    expect((await ask('its socket', '/v1/says')).text).toBe(`a ${'*'.repeat(stage.secret.length)} b`)
+  })
+
+  it('[security 20.1] is not to be found in the name of a header', async () => {
+    Object.assign(says, { text: 'x', headers: { [`x-${stage.secret}`]: 'y', 'x-other': 'z' } })
+    const { headers } = await ask('its socket', '/v1/says')
+    expect(headers['x-other']).toBe('z')
+    expect(JSON.stringify(headers)).not.toContain(stage.secret.toLowerCase())
+  })
+
+  it('[security 20.1] is not heard over a WebSocket, and no other protocol is spoken to hide it in', async () => {
+    const url = `${stage.tcp.replace('http', 'ws')}${AT}/v1/socket`
+    const headers = { authorization: `Bearer ${stage.key}` }
+    const ws = new WebSocket(url, { headers })
+    const heard: string[] = []
+    ws.on('message', (data) => heard.push(String(data)))
+    await new Promise((resolve, reject) => ws.on('open', resolve).on('error', reject))
+    for (const word of [`a ${stage.secret}`, stage.secret.slice(0, 4), 'b']) ws.send(word)
+    await until(() => heard.length === 3)
+    expect(heard).toEqual([`a ${'*'.repeat(stage.secret.length)}`, stage.secret.slice(0, 4), 'b'])
+    expect(last()?.headers).not.toHaveProperty('sec-websocket-extensions')
+    ws.terminate()
+    const before = stage.there.got.length
+    const upgrade = { connection: 'Upgrade', upgrade: 'spdy/3.1' }
+    expect((await ask('tcp', '/v1/socket', { headers: upgrade })).statusCode).toBe(403)
+    expect(stage.there.got).toHaveLength(before)
+  })
+
   it('is not asked for a few bytes at a time', async () => {
     Object.assign(says, { status: 206, text: stage.secret.slice(0, 5) })
     expect((await ask('its socket', '/v1/says', { headers: { range: 'bytes=0-4' } })).statusCode).toBe(502)

@@ -200,10 +200,7 @@ describe('a program that is run with accounts', () => {
     [[], 'no account is named'],
     [['--with', 'openai', '--forward', 'openai'], 'openai is named twice'],
     [['--with', 'key'], 'it is not known in which variable programs look for the token of key'],
-    [
-      ['--forward', 'google'],
-      'it is not known in which variable programs look for where requests go of google',
-    ],
+    [['--forward', 'google'], 'it is not known in which variable programs look for the base URL of google'],
     [['--forward', 'openai', '--env', 'A=practice'], '"practice" is not given to the program'],
   ])('is refused for %j', async (options, why) => {
     const ran = await withThem(options, 'echo started')

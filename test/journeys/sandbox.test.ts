@@ -64,6 +64,12 @@ describe('a program in a sandbox', () => {
     expect(await place.owner.keys()).toEqual([])
   })
 
+  it.skipIf(process.platform !== 'linux')('inherits nothing that we have open', async () => {
+    const look = 'ls /proc/$$/fd'
+    const { stdout } = await inside(['--allow', 'openai'], look)
+    expect(stdout).toBe(spawnSync('sh', ['-c', look], { encoding: 'utf8' }).stdout)
+  })
+
   it('uses what it was allowed, as itself, and no other account', async () => {
     const script = `${VALETKEY} ${MODELS}; ${VALETKEY} forward practice GET /me; echo "[$?]"`
     const { code, stdout, stderr } = await inside(['--allow', 'openai'], script)
@@ -133,6 +139,22 @@ describe('a program in a sandbox', () => {
       code: 4,
       stderr: expect.stringMatching(/^! not-allowed: /),
     })
+  })
+
+  it('hands on less than it may to a child, which is over with it', async () => {
+    const script = [
+      `child=$(${VALETKEY} narrow child --socket --allow openai --for 10m)`,
+      `VALETKEY_SOCKET=$child ${VALETKEY} ${MODELS}; echo`,
+      `VALETKEY_SOCKET=$child ${VALETKEY} narrow more --allow openai --for 1h > /dev/null`,
+      `${VALETKEY} keys | grep -c 'in 10 min'`,
+      'echo "$child"',
+    ].join('\n')
+    const { code, stdout } = await inside(['--allow', 'openai', '--for', '1h'], script)
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/gpt-5.*\n2\n\/.*\n$/s)])
+    const [path = ''] = stdout.trimEnd().split('\n').slice(-1)
+    expect([existsSync(path), await place.owner.keys()]).toEqual([false, []])
+    const late = await place.home.run(MODELS.split(' '), '', { VALETKEY_SOCKET: path })
+    expect(late).toMatchObject({ code: 1, stderr: expect.stringMatching(/^! broker-gone: /) })
   })
 
   it.each(['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGUSR2'] as const)(

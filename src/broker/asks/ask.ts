@@ -5,6 +5,7 @@ import { type Standing, VERBS_OF_A_BINDING } from '../../model/gate.ts'
 import type { AskRow, Rows } from '../../model/storage.ts'
 import type { Ask } from '../../model/words.ts'
 import { findAccount, readAddress } from '../accounts.ts'
+import { familyOf } from '../keys/line.ts'
 import { behind, type Kit } from '../kit.ts'
 import { refuseAbove } from './above.ts'
 import { type Asking, isCurrent, readAsking, type Terms, viewAsk, writeAsking } from './rows.ts'
@@ -132,10 +133,12 @@ async function currentLike(
   return undefined
 }
 
+/** Those that a caller made ask as one with it. */
 async function refuseTooMany(kit: Kit, rows: Rows, { owner, id }: Caller): Promise<void> {
   const now = kit.now().getTime()
+  const family = await familyOf(rows, { owner, id }, now)
   const pending = await rows.list('asks', { owner, state: 'pending', until: { atLeast: now + 1 } })
-  const own = pending.filter(({ caller }) => caller === id)
+  const own = pending.filter(({ caller }) => family.has(caller))
   if (own.length < MOST_OF_A_CALLER && pending.length < MOST) return
   throw tooMuch()
 }

@@ -128,6 +128,26 @@ describe('asking', () => {
   })
 })
 
+describe('asking much by many', () => {
+  it('is no way to keep others from asking: those that one caller made ask as one', async () => {
+    const socket = await house.owner.narrow({
+      kind: 'key',
+      grants: [{ address: 'practice/work', may: ['forward'] }],
+    })
+    const agent = by(NODE, socket.key.id as CallerId)
+    const asked: string[] = []
+    for (let many = 0; many < 9; many += 1) {
+      const grants = [{ address: 'practice/work', may: ['forward'] }] as const
+      const { key } = await agent.narrow({ kind: 'key', grants })
+      asked.push(await code(by(NODE, key.id as CallerId).ask({ ...WORK, may: ['forward', 'lend'] })))
+      asked.push(await code(agent.ask({ ...WORK, address: `practice/n${many}` })))
+    }
+    expect((await pending()).length).toBeLessThanOrEqual(8)
+    expect(asked).toContain('resource-exhausted')
+    expect(await code(node().ask(WORK))).toBe('yes')
+  })
+})
+
 describe('what a stranger learns by asking', () => {
   it('is nothing of what is connected and what is not', async () => {
     const [there, not] = [await node().ask(WORK), await node().ask({ ...WORK, address: 'practice/none' })]
@@ -160,6 +180,7 @@ describe('what was decided', () => {
   it('once, is good for one use', async () => {
     await node().ask(WORK)
     expect(await decide('once')).toMatchObject({ state: 'allowed', decision: 'once' })
+    expect(await code(use(curl()))).toBe('ask-needed')
     expect(await code(use(node()))).toBe('yes')
     expect(await code(use(node()))).toBe('ask-needed')
   })
@@ -185,6 +206,7 @@ describe('what was decided', () => {
     const decided = await decide('ten-minutes')
     expect(decided.until?.getTime()).toBe(house.clock.now().getTime() + 600_000)
     for (const _ of [1, 2, 3]) expect(await code(use(node()))).toBe('yes')
+    expect(await code(use(curl()))).toBe('ask-needed')
     house.clock.pass({ minutes: 10 })
     expect(await code(use(node()))).toBe('not-connected')
   })
@@ -247,6 +269,26 @@ describe('what was decided', () => {
     await decide('always')
     expect([await code(use(node())), await code(use(node()))]).toEqual(['yes', 'yes'])
     expect((await house.owner.bindings())[0]?.may).toEqual(['forward', 'lend'])
+  })
+
+  it('always, makes no more of what was allowed once before', async () => {
+    await node().ask(WORK)
+    await decide('once')
+    await node().ask({ ...WORK, may: ['forward'] })
+    await decide('always')
+    expect([await code(use(node())), await code(use(node()))]).toEqual(['yes', 'not-allowed'])
+  })
+
+  it('always, is no answer to what is asked about at every use', async () => {
+    await bind({ may: ['reveal'], asks: 'always' })
+    await node().ask(WORK)
+    expect(await refusal(decide('always'))).toMatchObject({
+      code: 'conflict',
+      hint: 'valetkey bind app:reports practice/work --may reveal,lend --asks always',
+    })
+    await decide('ten-minutes')
+    expect(await code(use(node()))).toBe('yes')
+    expect(await code(node().reveal({ address: 'practice/work' }))).toBe('ask-needed')
   })
 
   it.each(['unbind', 'revokeCaller'] as const)('is over with what the caller may: %s', async (ending) => {
@@ -389,6 +431,17 @@ describe('callers that were narrowed', () => {
       expect(await code(use(key))).toBe(how === 'always' ? 'yes' : 'not-allowed')
     },
   )
+
+  it('are allowed for good what was asked for, and nothing that they were allowed once', async () => {
+    const key = by(CURL, await cut(house.owner, 'forward'))
+    await key.ask({ ...WORK, may: ['reveal'] })
+    await decide('once')
+    await key.ask(WORK)
+    await decide('always')
+    const reveal = () => code(key.reveal({ address: 'practice/work' }))
+    expect([await reveal(), await reveal()]).not.toContain('yes')
+    expect(await code(use(key))).toBe('yes')
+  })
 
   it('get no more than whoever made them has', async () => {
     await bind({ may: ['forward'], asks: 'never' })

@@ -78,11 +78,16 @@ async function bindAsDecided(
   const isMade = isNarrowed(caller)
   if (decision !== 'always' && (isMade ? isAmong(may, stands) : own !== undefined)) return
   if (decision !== 'always' && own !== undefined) throw needsAnAnswerForGood(caller, account)
+  const others = own?.may.filter((verb) => !may.includes(verb)) ?? []
+  const isLoosened = decision === 'always' && own?.asks === 'always' && others.length > 0
+  if (isLoosened && own.until === null) throw asksEveryTime(caller, account, [...others, ...may])
+  // What was allowed once before is not allowed for good by that: its permit is all that it has.
+  const kept = isLoosened ? [] : others
   const until = decision === 'always' ? (own?.until?.getTime() ?? null) : kit.now().getTime() + TEN_MINUTES_MS
   const asks = decision === 'once' ? 'always' : isMade ? 'never' : 'first-use'
   await putBinding(kit, rows, account, {
     caller,
-    may: [...new Set([...(own?.may ?? []), ...may])],
+    may: [...kept, ...may],
     asks,
     ...(own?.limits && { limits: own.limits }),
     until,
@@ -99,6 +104,14 @@ function isAmong(may: readonly May[], { binding }: Standing): boolean {
 function needsAnAnswerForGood(caller: string, account: AccountRow): ValetkeyError {
   return new ValetkeyError('conflict', `${caller} has a binding at ${addressOf(account)} that lasts`, {
     hint: 'allow this always, or refuse it',
+  })
+}
+
+/** One binding asks about all that it allows in one way. */
+function asksEveryTime(caller: string, account: AccountRow, may: readonly May[]): ValetkeyError {
+  const address = addressOf(account)
+  return new ValetkeyError('conflict', `${caller} is asked about at every use of ${address}`, {
+    hint: `valetkey bind ${caller} ${address} --may ${may.join(',')} --asks always`,
   })
 }
 

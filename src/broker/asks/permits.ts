@@ -32,7 +32,8 @@ async function findPermit(
     return undefined
   const may = [...new Set([...binding.may, verb])]
   return {
-    standing: { ...stands, binding: { ...binding, may, asks: 'never' } },
+    // What else the binding gives was not asked about, and is no part of it.
+    standing: { ...stands, may: [verb], binding: { ...binding, may, asks: 'never' } },
     take: async () => allowed.terms.decision !== 'once' || useUp(kit, allowed.row),
   }
 }

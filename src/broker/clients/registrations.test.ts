@@ -152,6 +152,7 @@ describe('a sign-in at a server that registers clients by itself', () => {
     await signIn('acme')
     expect(await signIn('own')).toMatchObject({ state: 'done' })
     expect(await house.owner.registrations()).toHaveLength(1)
+    expect(await house.as('app:reports').registrations()).toEqual([])
   })
 
   it('[security 12.7] registers anew where the provider has another issuer now', async () => {

@@ -1,5 +1,5 @@
 import { ValetkeyError } from '#client'
-import { type Caller, INSTALLATION } from '../../model/caller.ts'
+import { type Caller, INSTALLATION, isOwner } from '../../model/caller.ts'
 import type { Provider } from '../../model/provider.ts'
 import { Secret } from '../../model/secret.ts'
 import type { RegistrationRow } from '../../model/storage.ts'
@@ -78,7 +78,9 @@ export async function writeRegistration(
   })
 }
 
-export async function listRegistrations(kit: Kit): Promise<readonly Registration[]> {
+export async function listRegistrations(kit: Kit, caller: Caller): Promise<readonly Registration[]> {
+  // Some were made on the spot for an account: whose they are says what is connected.
+  if (!isOwner(caller)) return []
   const rows = await kit.storage.list('registrations', { owner: INSTALLATION }, { orderBy: 'createdAt' })
   return rows.map(view)
 }

@@ -13,14 +13,15 @@ import { spellingsOf } from './spellings.ts'
 const TEXT = new RegExp(
   [
     '^(text|multipart|message)/',
-    '^[a-z]+/([\\w.-]+[+-])?(json|xml|html|yaml|ndjson|jsonl|json-seq|x?javascript|ecmascript|jwt)(;|$)',
-    '^application/(x-)?(x-www-form-urlencoded|graphql|sql|rtf)(;|$)',
+    '^[a-z]+/([^;,]*[.+-])?(json|xml|html|yaml|ndjson|jsonl|x?javascript|ecmascript|jwt|csv|toml|text)([^a-z]|$)',
+    '^application/(x-)?(x-www-form-urlencoded|graphql|sql|rtf)([^a-z]|$)',
   ].join('|'),
 )
 const A_PART = 206
 
 /** What a caller may not see of an answer, although the provider says it. */
 export interface Blinds {
+  readonly secrets: readonly Buffer[]
   head(head: AnswerHead): AnswerHead
   scrub(): Scrubber
 }
@@ -30,15 +31,26 @@ export interface Blinds {
  * find there. This is for providers that repeat what they were sent, not against one that wants to be
  * understood: what is packed into something else passes, and so does all that is no text.
  */
-export function mayNotSee(caller: Caller, { may, binding }: Passage, { credential }: Whole): boolean {
-  const given = may ?? binding?.may ?? []
+export function mayNotSee(
+  caller: Caller,
+  { may, binding, limits = [] }: Passage,
+  { credential }: Whole,
+): boolean {
+  // Whoever is held to certain requests is lent nothing, whatever else is given.
+  const isHeld = limits.some((held) => held.limits.only !== undefined)
+  const given = isHeld ? [] : (may ?? binding?.may ?? [])
   return isStanding(credential) || !(isOwner(caller) || given.includes('lend') || given.includes('reveal'))
 }
 
 export function blinds(kit: Kit, wholes: readonly Whole[]): Blinds {
   const secrets = wholes.flatMap((whole) => secretsOf(kit, whole))
+  const named = secrets.map(smallLetters)
+  const isNamedSo = (name: string) => named.some((secret) => name.includes(secret))
   return {
-    head({ status, headers }) {
+    secrets,
+    head({ status, headers: all }) {
+      // The name of a header is told in small letters, and with nothing in the place of what is taken out.
+      const headers = all.some(([name]) => isNamedSo(name)) ? all.filter(([name]) => !isNamedSo(name)) : all
       const said = headers.map(([, value]) => value)
       const clean = starredTexts(said, secrets)
       if (clean === said) return { status, headers }
@@ -46,6 +58,14 @@ export function blinds(kit: Kit, wholes: readonly Whole[]): Blinds {
     },
     scrub: () => scrubber(secrets),
   }
+}
+
+const small = new WeakMap<Buffer, string>()
+
+function smallLetters(secret: Buffer): string {
+  const letters = small.get(secret) ?? secret.toString('latin1').toLowerCase()
+  small.set(secret, letters)
+  return letters
 }
 
 const known = new WeakMap<Whole['credential']['worn'], readonly Buffer[]>()
@@ -76,11 +96,9 @@ export function unpacking(head: AnswerHead, target: Writable, scrub?: Scrubber):
 
 /** Of what has no type it is not known that it is no text. */
 export function isText({ headers }: AnswerHead): boolean {
-  const type = headers
-    .find(([name]) => name === 'content-type')?.[1]
-    .trim()
-    .toLowerCase()
-  return type === undefined || type === '' || TEXT.test(type)
+  const said = headers.flatMap(([name, value]) => (name === 'content-type' ? value.split(',') : []))
+  const types = said.map((type) => type.trim().toLowerCase())
+  return types.length === 0 || types.some((type) => type === '' || TEXT.test(type))
 }
 
 /** What of a text can be judged; a piece of a secret is not to be told from anything else. */

@@ -1,5 +1,5 @@
 import { type Duplex, Writable } from 'node:stream'
-import type { AnswerHead, Sending, StreamingNetwork } from '../../model/network.ts'
+import type { AnswerHead, Sending, StreamingNetwork, Taking } from '../../model/network.ts'
 import type { Scrubber } from './scrub.ts'
 
 /** So much of an answer that nobody wants is still read, so that its connection can be used again. */
@@ -23,16 +23,16 @@ export function ask(
 ): Promise<Coming> {
   const { promise, resolve, reject } = Promise.withResolvers<Coming>()
   const begun = (head: AnswerHead) => {
-    const held = hold()
+    const wanted = Promise.withResolvers<Taking>()
     resolve({
       ...head,
       into: (target, scrub) => {
-        held.open(target, scrub)
+        wanted.resolve({ into: target, through: scrub })
         return over
       },
-      drop: () => held.open(readAway()),
+      drop: () => wanted.resolve({ into: readAway() }),
     })
-    return held.body
+    return wanted.promise
   }
   const over = send(network, url, request, begun, resolve)
   over.catch(reject)
@@ -43,7 +43,7 @@ async function send(
   network: StreamingNetwork,
   url: URL,
   { protocol, ...request }: Sending & { readonly protocol?: string | undefined },
-  begun: (head: AnswerHead) => Writable,
+  begun: (head: AnswerHead) => Promise<Taking>,
   agreed: (coming: Coming) => void,
 ): Promise<void> {
   if (protocol === undefined) return network.stream(url, request, begun)
@@ -51,56 +51,6 @@ async function send(
   if (switched === undefined) return
   const { socket } = switched
   agreed({ ...switched, into: async () => {}, drop: () => void socket.destroy() })
-}
-
-interface Held {
-  /** What the answer is written to. It takes no more than a little before it is known where to. */
-  readonly body: Writable
-  open(target: Writable, scrub?: Scrubber): void
-}
-
-function hold(): Held {
-  let target: Writable | undefined
-  let scrub: Scrubber | undefined
-  let waiting: (() => void) | undefined
-
-  function whenOpen(go: (into: Writable) => void): void {
-    if (target !== undefined) go(target)
-    else waiting = () => target && go(target)
-  }
-
-  const body: Writable = new Writable({
-    decodeStrings: false,
-    write: (chunk: Buffer, _, done) =>
-      whenOpen((into) => {
-        const piece = scrub === undefined ? chunk : scrub.feed(chunk)
-        if (piece.byteLength === 0 || into.write(piece)) done()
-        else into.once('drain', done)
-      }),
-    final: (done) =>
-      whenOpen((into) => {
-        const rest = scrub?.end()
-        if (rest === undefined || rest.byteLength === 0) into.end(done)
-        else into.end(rest, done)
-      }),
-    destroy(error, done) {
-      if (!body.writableFinished) target?.destroy()
-      done(error)
-    },
-  })
-  // Why it broke off is told where the answer was asked for.
-  body.on('error', () => {})
-
-  return {
-    body,
-    open(into, scrubbing) {
-      target = into
-      scrub = scrubbing
-      if (body.destroyed && !body.writableFinished) return void into.destroy()
-      into.once('close', () => body.writableFinished || body.destroy())
-      waiting?.()
-    },
-  }
 }
 
 function readAway(): Writable {

@@ -38,7 +38,7 @@ export function openingsOf(kit: () => Kit): Openings {
   }
 }
 
-/** A lease that is remembered is shared at once: what is counted of it is written with this turn's entries. */
+/** A lease that is remembered is shared at once: what is counted of it is written with the record of it. */
 function usedAgain(kit: Kit, opening: Opening): Lease | undefined {
   const alike = likeness(opening)
   const before = kit.memory.lease(alike)
@@ -117,7 +117,7 @@ async function writeAlike(kit: Kit, rows: Rows, alike: readonly Opening[]): Prom
   const until = latest([before, ...alike.map((one) => ({ until: endOf(one, now) }))])
   await rows.update('leases', { owner, id: before.id }, { lastAt: now, until, count })
   await countUse(rows, { owner, accountId: id, caller, day: dayOf(now) }, verb, alike.length)
-  return { ...before, lastAt: now, until, count }
+  return { ...before, lastAt: now, until, count: count + kit.ledger.owed(before.id) }
 }
 
 /** Marks the account as used, unless it was revoked. */

@@ -59,7 +59,7 @@ const PLAIN = /^[\w.~!$&'()*+,;=:@%/-]*$/
 /** By these a server is told to take a request for another one than it is. */
 const OTHERWISE =
   /^x-(http-)?method(-override)?$|^x-(original|rewrite|forwarded)-(url|uri|path|prefix|method)$/
-const OTHERWISE_IN_QUERY = /(^|&)(_method|_httpmethod|x-http-method(-override)?|\$httpmethod)=/i
+const OTHERWISE_IN_QUERY = /^(_method|_httpmethod|x-http-method(-override)?|\$httpmethod)\b/
 
 /**
  * What makes it uncertain which path a server will take it for: anything that one reader takes for a slash, a
@@ -76,7 +76,13 @@ function strangeness({ method, written, url, headers }: Asked): string | undefin
   if (url.pathname !== rooted) return 'has a path that may be read in several ways'
   if (!/^[A-Z]+$/.test(method)) return 'has a method that may be read in several ways'
   const told = Object.keys(headers).some((name) => OTHERWISE.test(name))
-  return told || OTHERWISE_IN_QUERY.test(url.search.slice(1)) ? 'asks to be taken for another one' : undefined
+  return told || isOtherwiseInQuery(url.search) ? 'asks to be taken for another one' : undefined
+}
+
+/** Some end a parameter with `;`, and all of them read its name decoded. */
+function isOtherwiseInQuery(search: string): boolean {
+  const read = new URLSearchParams(search.replaceAll(';', '&'))
+  return [...read.keys()].some((name) => OTHERWISE_IN_QUERY.test(name.trim().toLowerCase()))
 }
 
 function isPlainPart(part: string): boolean {

@@ -5,7 +5,10 @@ import { canary } from '../../testing/canary.ts'
 import { scrubber, starred, starredTexts } from './scrub.ts'
 import { spellingsOf } from './spellings.ts'
 
-const secret = `sk-${canary('scrub')}/+"&`
+const secret = `sk-${canary('scrub')}/+"&=`
+const PAGE: Readonly<Record<string, string>> = { '&': '&amp;', '"': '&quot;' }
+const json = (which: RegExp, spell = (code: string) => code) =>
+  secret.replaceAll(which, (one) => `\\u${spell(one.charCodeAt(0).toString(16).padStart(4, '0'))}`)
 const spellings = spellingsOf([secret])
 
 /** What comes of bytes that arrive in pieces of these lengths. */
@@ -31,6 +34,25 @@ describe('a secret', () => {
       'in a link with small letters',
       encodeURIComponent(secret).replaceAll(/%../g, (code) => code.toLowerCase()),
     ],
+    ['in JSON as .NET writes it', json(/[+&"]/g, (code) => code.toUpperCase())],
+    [
+      'in JSON as Gson writes it',
+      JSON.stringify(secret).replaceAll('&', '\\u0026').replaceAll('=', '\\u003d'),
+    ],
+    ['in JSON of escapes alone', json(/./g)],
+    ['in a page', secret.replaceAll('&', '&amp;').replaceAll('"', '&quot;')],
+    ['in a page by numbers', secret.replaceAll('&', '&#38;').replaceAll('"', '&#34;')],
+    [
+      'in a page as .NET writes it',
+      secret.replace(/[&"]/g, (one) => PAGE[one] ?? '').replaceAll('+', '&#x2B;'),
+    ],
+    [
+      'in a page as Handlebars writes it',
+      secret
+        .replace(/[&"]/g, (one) => PAGE[one] ?? '')
+        .replaceAll('=', '&#x3D;')
+        .replaceAll('/', '&#x2F;'),
+    ],
     ['in hex', Buffer.from(secret).toString('hex')],
     ['in large hex', Buffer.from(secret).toString('hex').toUpperCase()],
     ...[0, 1, 2, 3, 4].flatMap((before) =>
@@ -50,6 +72,15 @@ describe('a secret', () => {
     expect(whole.length).toBe(bytes.length)
     expect(whole.toString()).toMatch(/^before .{0,6}\*{20,}.{0,8} after$/)
     for (let length = 1; length < 20; length += 1) expect(inPieces(bytes, [length])).toEqual(whole)
+  })
+
+  it('[security 20.1] is found in the other charsets that a provider may be asked for', () => {
+    const little = Buffer.from(`before ${secret} after`, 'utf16le')
+    for (const bytes of [little, Buffer.from(little).swap16()]) {
+      const out = inPieces(bytes, [7])
+      expect(out.length).toBe(bytes.length)
+      expect(out.toString('latin1').replaceAll('\0', '')).toMatch(/^before \*+ after$/)
+    }
   })
 
   it('is found in any text and in any pieces, and nothing else is changed', () => {

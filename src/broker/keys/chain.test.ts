@@ -276,6 +276,25 @@ describe('so many', () => {
     house.clock.pass({ minutes: 1 })
     await cut([grant('practice', 'lend')], {}, at(agent))
   })
+
+  it('and no more by all together that were made by one, which makes no room by making makers', async () => {
+    const agent = await cut([grant('practice', 'lend')])
+    const made = [agent]
+    for (let many = 1; many < 5; many += 1) made.push(await cut([grant('practice', 'lend')], {}, at(agent)))
+    const asked: string[] = []
+    for (let many = 0; many < 300; many += 1) {
+      const maker = made[many % made.length] ?? agent
+      asked.push(
+        await cut([grant('practice', 'lend')], {}, at(maker)).then(
+          () => 'made',
+          ({ code }) => code,
+        ),
+      )
+    }
+    expect(asked.filter((one) => one === 'made')).toHaveLength(246)
+    expect(asked.at(-1)).toBe('resource-exhausted')
+    await cut([grant('practice', 'lend')])
+  })
 })
 
 describe('may connect', () => {

@@ -91,6 +91,14 @@ describe('a key', () => {
     ])
   })
 
+  it('is of no use without proof of the key that it is bound to', async () => {
+    const [thumbprint, other] = ['a'.repeat(43), 'b'.repeat(43)]
+    const secret = shown(await cut([grant('practice', 'lend')], { thumbprint }))
+    expect(await known(secret)).toBeUndefined()
+    expect(await known(secret, { ...AT_A_DOOR, thumbprint: other })).toBeUndefined()
+    expect(await known(secret, { ...AT_A_DOOR, thumbprint })).toBeDefined()
+  })
+
   it('lies nowhere but in the hands of who got it [security 20.1]', async () => {
     const text = shown(await cut([grant('practice', 'lend')])).reveal()
     const [, , secret = ''] = text.split(/_(?=[a-z0-9]{16}_)|(?<=^vk_[a-z0-9]{16})_/)
@@ -169,6 +177,14 @@ describe('a key', () => {
     await house.owner.endKey(narrowed.key.id)
     expect(await over).toBe('cancelled')
     await until(() => provider.open() === 0)
+  })
+
+  it('has nothing told any more when it is ended: its stream of events is over', async () => {
+    const narrowed = await cut([grant('practice', 'lend')])
+    const events = at(narrowed).events()[Symbol.asyncIterator]()
+    const over = refusal(events.next())
+    await house.owner.endKey(narrowed.key.id)
+    expect(await over).toMatchObject({ code: 'cancelled' })
   })
 
   it('cuts off what is under way soon after its time', async () => {

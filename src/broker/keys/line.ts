@@ -41,6 +41,13 @@ export async function madeBy(rows: Rows, { owner, id }: Who): Promise<readonly K
   return all.filter((row) => below.has(row.id))
 }
 
+/** A caller and all who were made by it, or with it by the same one: what is given to many is shared by these. */
+export async function familyOf(rows: Rows, who: Who, now: number): Promise<ReadonlySet<CallerId>> {
+  const [first = who.id] = (await lineOf(rows, who, now)).map(({ id }) => id).slice(-1)
+  const living = (await madeBy(rows, { ...who, id: first })).filter((row) => !isOver(row, now))
+  return new Set([first, ...living.map(({ id }) => id)])
+}
+
 export function isOver({ until }: { readonly until: number | null }, now: number): boolean {
   return until !== null && until <= now
 }

@@ -8,7 +8,7 @@ import type { Narrowed, NarrowRequest, ValetKey } from '../../model/words.ts'
 import { findAccount } from '../accounts.ts'
 import { behind, type Kit } from '../kit.ts'
 import { cutOffEnded, endRows } from './ending.ts'
-import { endOf, isNarrowed, isOver, lineOf, MOST_DEEP } from './line.ts'
+import { endOf, familyOf, isNarrowed, isOver, lineOf, MOST_DEEP } from './line.ts'
 import { viewKey } from './listing.ts'
 import { digestOf } from './recognise.ts'
 import { rightsAt } from './rights.ts'
@@ -20,6 +20,8 @@ const SECRET_BYTES = 32
 const DAY_MS = 24 * 60 * 60_000
 const MOST_OF_OWNER = 1000
 const MOST_OF_OTHERS = 100
+/** All that go back to the same caller of the owner's. */
+const MOST_OF_A_FAMILY = 250
 
 /** Makes a caller that may less than this one. What is shown of a key is shown here, and never again. */
 export async function narrow(kit: Kit, caller: Caller, request: NarrowRequest): Promise<Narrowed> {
@@ -102,8 +104,15 @@ async function refuseTooMany(
   if (line.length >= MOST_DEEP)
     throw new ValetkeyError('resource-exhausted', `at most ${MOST_DEEP} callers are narrowed from each other`)
   const living = (await rows.list('keys', { owner, parent })).filter((row) => !isOver(row, now))
-  if (living.length < (isOwner(caller) ? MOST_OF_OWNER : MOST_OF_OTHERS)) return
-  throw new ValetkeyError('resource-exhausted', `${parent} has made ${living.length} callers that live`, {
+  if (living.length >= (isOwner(caller) ? MOST_OF_OWNER : MOST_OF_OTHERS))
+    throw tooMany(parent, living.length)
+  if (isOwner(caller)) return
+  const { size } = await familyOf(rows, caller, now)
+  if (size > MOST_OF_A_FAMILY) throw tooMany(line.at(-1)?.id ?? parent, size - 1)
+}
+
+function tooMany(maker: string, many: number): ValetkeyError {
+  return new ValetkeyError('resource-exhausted', `${maker} has made ${many} callers that live`, {
     hint: 'valetkey keys kill <id>',
   })
 }

@@ -40,21 +40,21 @@ export function readWish(kit: Kit, caller: Caller, request: NarrowRequest): Wish
  */
 function readGrants(kit: Kit, { kind, grants: asked }: NarrowRequest): readonly Grant[] {
   if (asked.length === 0 && kind === 'key')
-    throw misread('what it may', 'name an account: --allow github/work:forward')
+    throw misread('the grants', 'name an account: --allow github/work:forward')
   const grants = new Map<string, Grant>()
   for (const one of asked.map((grant) => readGrant(kit, grant))) {
     const before = grants.get(one.address) ?? { ...one, may: [] }
     if (JSON.stringify(before.limits) !== JSON.stringify(one.limits))
-      throw misread('what it may', `one set of limits for ${one.address}`)
+      throw misread('the grants', `one set of limits for ${one.address}`)
     grants.set(one.address, { ...one, may: [...new Set([...before.may, ...one.may])] })
   }
-  if (grants.size > MOST_GRANTS) throw misread('what it may', `at most ${MOST_GRANTS} accounts`)
+  if (grants.size > MOST_GRANTS) throw misread('the grants', `at most ${MOST_GRANTS} accounts`)
   return [...grants.values()]
 }
 
 function readGrant(kit: Kit, { address, may, limits }: Grant): Grant {
   if (may.length === 0 || may.some((verb) => !MAY.includes(verb)))
-    throw misread('what it may', `some of ${MAY.join(', ')}`)
+    throw misread('the grants', `some of ${MAY.join(', ')}`)
   const read = readAddress(kit, address)
   findProvider(kit, read.provider)
   return { address: formatAddress(read), may, ...(limits && { limits: readLimits(limits) }) }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openTestHouse, refusal, type TestHouse } from '../../../test/house.ts'
 import { PRACTICE, tokenFlow } from '../../../test/practice.ts'
+import type { CallerId } from '../../model/caller.ts'
 import type { Flow } from '../../model/flow.ts'
 import { Secret } from '../../model/secret.ts'
 import { canary } from '../../testing/canary.ts'
@@ -65,6 +66,27 @@ describe('a sign-in under way', () => {
     await refusal(house.as('app:reports').answer(id, fields(key)))
     const [entry] = await house.owner.audit({ caller: 'app:reports' })
     expect(entry).toMatchObject({ outcome: 'refused', code: 'not-allowed', target: id })
+  })
+
+  it('is none of so many by a caller, and those it made, that the owner has no room for theirs', async () => {
+    const grants = [{ address: 'openai', may: ['connect'] }] as const
+    const { key: agent } = await house.owner.narrow({ kind: 'key', grants })
+    const { key: child } = await house.as(agent.id as CallerId).narrow({ kind: 'key', grants })
+    const begun: string[] = []
+    for (let many = 0; many < 40; many += 1)
+      begun.push(
+        await house
+          .as((many % 2 === 0 ? agent : child).id as CallerId)
+          .connect({ provider: 'openai' })
+          .then(
+            ({ state }) => state,
+            ({ code }) => code,
+          ),
+      )
+    expect(begun.filter((one) => one === 'asking')).toHaveLength(16)
+    expect(begun.at(-1)).toBe('resource-exhausted')
+    for (let many = 0; many < 32; many += 1) await begin()
+    expect(await refusal(begin())).toMatchObject({ code: 'resource-exhausted' })
   })
 
   it('is over after ten minutes', async () => {

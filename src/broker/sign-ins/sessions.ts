@@ -3,12 +3,15 @@ import type { Caller } from '../../model/caller.ts'
 import { Secret } from '../../model/secret.ts'
 import type { FlowSessionRow, Rows } from '../../model/storage.ts'
 import type { Receipt } from '../../model/words.ts'
+import { familyOf } from '../keys/line.ts'
 import type { Kit } from '../kit.ts'
 import type { KeptFailure } from './failure.ts'
 
 const SESSION_MS = 10 * 60_000
 /** Each holds memory, and may hold a place that a browser comes back to. No person walks through so many at once. */
 const MOST_ASKING = 32
+/** Of one caller that is not the owner, and those that it made. The owner's are not held up by anybody's. */
+const MOST_OF_A_FAMILY = 16
 /** How long a holder that went silent is believed to be still at work. */
 const HOLDER_MS = 60_000
 
@@ -70,13 +73,27 @@ export async function openSession(
 }
 
 /** Those that are over by the clock do not count, though nobody has looked at them since. */
-async function refuseTooMany(rows: Rows, { owner, createdAt }: FlowSessionRow): Promise<void> {
-  const asking = await rows.list('flowSessions', { owner, state: 'asking' })
-  const ends = asking.map(({ expiresAt }) => expiresAt).filter((end) => end > createdAt)
-  if (ends.length < MOST_ASKING) return
-  throw new ValetkeyError('resource-exhausted', `${MOST_ASKING} sign-ins are under way already`, {
+async function refuseTooMany(rows: Rows, { owner, caller: id, createdAt }: FlowSessionRow): Promise<void> {
+  const all = await rows.list('flowSessions', { owner, state: 'asking' })
+  const asking = all.filter(
+    ({ expiresAt, caller }) => expiresAt > createdAt && isOwnersOwn(caller) === isOwnersOwn(id),
+  )
+  if (asking.length >= MOST_ASKING) throw tooMany(asking, createdAt)
+  if (isOwnersOwn(id)) return
+  const family = await familyOf(rows, { owner, id }, createdAt)
+  const own = asking.filter(({ caller }) => family.has(caller))
+  if (own.length >= MOST_OF_A_FAMILY) throw tooMany(own, createdAt)
+
+  function isOwnersOwn(caller: string): boolean {
+    return caller === owner
+  }
+}
+
+function tooMany(asking: readonly FlowSessionRow[], now: number): ValetkeyError {
+  const end = Math.min(...asking.map(({ expiresAt }) => expiresAt))
+  return new ValetkeyError('resource-exhausted', `${asking.length} sign-ins are under way already`, {
     hint: 'finish or cancel one of them; each is over ten minutes after it began',
-    retryAfter: Math.ceil((Math.min(...ends) - createdAt) / 1000),
+    retryAfter: Math.ceil((end - now) / 1000),
   })
 }
 

@@ -26,11 +26,13 @@ interface OfDay {
 }
 
 /**
- * Counts uses in memory until they are written down together with the entries of their turn, in the same
- * transaction: what was answered is counted, and what could not be put on record is not.
+ * Counts uses in memory until they are written down together with the entries that tell of them, in the same
+ * transaction: what is on record is counted, and what could not be put on record is not.
  */
 export interface Ledger {
   count(use: Use, times?: number): void
+  /** How often this lease was used beside what is written of it. */
+  owed(lease: string): number
   /** Takes what was counted until now, to be written; undefined where there is nothing. */
   take(): Taken | undefined
   /** To be told inside of the transaction of whoever counts by another way than this. */
@@ -39,7 +41,7 @@ export interface Ledger {
 
 export interface Taken {
   write(rows: Rows): Promise<void>
-  /** It could not be written, so what was counted was not answered. */
+  /** It could not be written, and is counted still. Who was refused for that takes back what was his. */
   undone(): void
 }
 
@@ -59,21 +61,24 @@ export function openLedger(): Ledger {
 
   function count(use: Use, times = 1): void {
     const { owner, accountId, caller, verb, lease, at, until } = use
-    const before = leases.get(lease)
-    leases.set(lease, {
-      owner,
-      accountId,
-      times: (before?.times ?? 0) + times,
-      at: Math.max(at, before?.at ?? at),
-      until: before === undefined ? until : later(before.until, until),
-    })
+    countLease(lease, { owner, accountId, times, at, until })
     const day = dayOf(at)
     const name = `${accountId} ${caller} ${verb} ${day} ${owner}`
-    days.set(name, {
-      key: { owner, accountId, caller, day },
-      verb,
-      times: (days.get(name)?.times ?? 0) + times,
+    countDay(name, { key: { owner, accountId, caller, day }, verb, times })
+  }
+
+  function countLease(lease: string, { times, at, until, ...whose }: OfLease): void {
+    const before = leases.get(lease) ?? { times: 0, at, until }
+    leases.set(lease, {
+      ...whose,
+      times: before.times + times,
+      at: Math.max(at, before.at),
+      until: later(before.until, until),
     })
+  }
+
+  function countDay(name: string, of: OfDay): void {
+    days.set(name, { ...of, times: (days.get(name)?.times ?? 0) + of.times })
   }
 
   function take(): Taken | undefined {
@@ -86,7 +91,11 @@ export function openLedger(): Ledger {
         for (const [id, use] of taken.leases) await writeLease(rows, id, use)
         for (const [name, use] of taken.days) await writeDay(rows, name, use)
       },
-      undone: forget,
+      undone() {
+        forget()
+        for (const [id, use] of taken.leases) countLease(id, use)
+        for (const [name, use] of taken.days) countDay(name, use)
+      },
     }
   }
 
@@ -130,7 +139,7 @@ export function openLedger(): Ledger {
     keep(uses, name, await countUse(rows, key, verb, times))
   }
 
-  return { count, take, forget }
+  return { count, owed: (lease) => leases.get(lease)?.times ?? 0, take, forget }
 }
 
 function keep<T>(where: Map<string, T>, key: string, value: T): void {

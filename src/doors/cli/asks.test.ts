@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Ask, type Decision, type Desk, ValetkeyError } from '#client'
+import { type Ask, type Decision, type Desk, ValetkeyError, type VaultStatus } from '#client'
 import { ACCOUNT, NOW, play, recording } from './test-stage.ts'
 
 const ASK: Ask = {
@@ -79,6 +79,7 @@ describe('ask', () => {
 })
 
 describe('asks', () => {
+  const ofOwner = { status: async () => ({ accounts: 1 }) as VaultStatus }
   const deciding = () => {
     const said: [string, Decision][] = []
     const decide: Desk['decide'] = async (id, decision) => {
@@ -91,12 +92,20 @@ describe('asks', () => {
   it('are listed in words that a person understands', async () => {
     const missing = { ...ASK, id: 'ask-2', address: 'github/work' }
     const { stdout } = await play(['asks'], {
+      keeper: ofOwner,
       desk: { asks: async () => [ASK, missing], accounts: async () => [ACCOUNT] },
     })
     expect(stdout).toContain(
       'reports (node /home/ada/reports.js, started by bash)  send requests with openai',
     )
     expect(stdout).toContain('github/work (no such account)')
+  })
+
+  it('say nothing of what is there to whoever is not the owner', async () => {
+    const keeper = { status: async () => ({ accounts: null }) as VaultStatus }
+    const { stdout } = await play(['asks'], { keeper, desk: { asks: async () => [ASK] } })
+    expect(stdout).toContain('send requests with openai')
+    expect(stdout).not.toContain('no such account')
   })
 
   it.each([
@@ -133,7 +142,7 @@ describe('asks', () => {
       accounts: async () => [ACCOUNT],
       decide,
     }
-    const { stderr } = await play(['asks'], { desk, prompts })
+    const { stderr } = await play(['asks'], { desk, keeper: ofOwner, prompts })
     expect(offered).toEqual(Array(2).fill(['not now', 'no', 'once', 'for ten minutes', 'always']))
     expect(said).toEqual([['ask-2', 'always']])
     expect(stderr).toContain(
@@ -146,13 +155,20 @@ describe('asks', () => {
   it('that were answered on the page meanwhile are no trouble', async () => {
     const decide = () => Promise.reject(new ValetkeyError('conflict', 'this was decided already: no'))
     const desk = { asks: async () => [ASK], accounts: async () => [ACCOUNT], decide }
-    const { exit, stderr } = await play(['asks'], { desk, prompts: { choice: async () => 'once' } })
+    const { exit, stderr } = await play(['asks'], {
+      desk,
+      keeper: ofOwner,
+      prompts: { choice: async () => 'once' },
+    })
     expect([exit, stderr]).toEqual([0, expect.stringContaining('this was decided already: no')])
   })
 
   it('can do nothing to a terminal with what a program says of itself', async () => {
     const nasty = { ...ASK, reason: 'a\u001b[2Jb', who: { ...ASK.who, executable: '/bin/\u001b]0;x\u0007' } }
-    const { stdout } = await play(['asks'], { desk: { asks: async () => [nasty], accounts: async () => [] } })
+    const { stdout } = await play(['asks'], {
+      keeper: ofOwner,
+      desk: { asks: async () => [nasty], accounts: async () => [] },
+    })
     expect(stdout).not.toContain('\u001b')
   })
 })

@@ -6,6 +6,12 @@ import { listOf, quoted, wholeNumber, writtenAddress } from './words.ts'
 const MAY: readonly May[] = ['lend', 'forward', 'reveal', 'connect']
 const MOST = 1_000_000_000
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
+const TIMES = new Map([
+  [1, 'a second'],
+  [60, 'a minute'],
+  [3600, 'an hour'],
+  [86_400, 'a day'],
+])
 
 /** The words by which every use is held to something; the same at every command that permits something. */
 export interface LimitWords {
@@ -30,7 +36,11 @@ export function limitOptions(command: Command): Command {
 
 export function grantOptions(command: Command): Command {
   return limitOptions(
-    command.option('--allow <account>', 'an account and what may be done: github/work:forward,lend', each),
+    command.option(
+      '--allow <account>',
+      'an account, and which of forward, lend, reveal, connect: github/work:lend; else forward',
+      each,
+    ),
   )
 }
 
@@ -51,14 +61,25 @@ export function readLimits({ only, rate, budget, hours }: LimitWords): Limits | 
   return Object.keys(limits).length === 0 ? undefined : limits
 }
 
-/** The same limits, as a person reads them. */
-export function limitsInWords({ only = [], rate, budget, hours }: Limits): string[] {
+/** What may be done, with the limits that hold it, as a person reads it: `lend, forward (60 uses a minute)`. */
+export function heldInWords(what: string, limits: Limits | null | undefined): string {
+  const held = limitsInWords(limits ?? {})
+  return held.length === 0 ? what : `${what} (${held.join(', ')})`
+}
+
+function limitsInWords({ only = [], rate, budget, hours }: Limits): string[] {
   return [
     ...only,
-    ...(rate === undefined ? [] : [`${rate.uses} in ${rate.seconds} s`]),
-    ...(budget === undefined ? [] : [`${budget} in all`]),
-    ...(hours === undefined ? [] : [`${hours.from}-${hours.to}`]),
+    ...(rate === undefined
+      ? []
+      : [`${usesInWords(rate.uses)} ${TIMES.get(rate.seconds) ?? `in ${rate.seconds} s`}`]),
+    ...(budget === undefined ? [] : [`${usesInWords(budget)} in all`]),
+    ...(hours === undefined ? [] : [`from ${hours.from} to ${hours.to}`]),
   ]
+}
+
+function usesInWords(uses: number): string {
+  return uses === 1 ? '1 use' : `${uses} uses`
 }
 
 /** Said twice, it counts twice. */
@@ -77,6 +98,11 @@ function requestIn(text: string): string {
   const [, method, path] = /^(?:([a-z]{1,20}) +)?(\/[\x21-\x7e]{0,500})$/i.exec(text.trim()) ?? []
   if (path === undefined)
     throw usage(`${quoted(text)} is not a request`, "write it as 'GET /repos/*', or as a path alone")
+  if (/\?[^/]*=/.test(path))
+    throw usage(
+      `${quoted(text)} has a query, and requests are told apart by their path`,
+      'leave out the ? and all after it',
+    )
   return method === undefined ? path : `${method.toUpperCase()} ${path}`
 }
 

@@ -44,7 +44,7 @@ describe('cutting a key', () => {
     ])
     expect(stdout).toBe(`${secret}\n`)
     expect(stderr).toBe(
-      `${KEY.id} may forward, lend github/work (60 in 60 s); this ends in 1 h\n` +
+      `${KEY.id} may forward, lend github/work (60 uses a minute); this ends in 1 h\n` +
         `it is shown this once; to end it: valetkey keys kill ${KEY.id}\n`,
     )
     expect(exit).toBe(0)
@@ -87,11 +87,16 @@ describe('cutting a key', () => {
 describe('the keys there are', () => {
   it('are listed with what they may, and who made them', async () => {
     const spoilt = { ...KEY, id: 'key:fedcba9876543210', grants: [], until: null }
-    const { stdout } = await play(['keys'], { desk: { keys: async () => [KEY, spoilt] } })
+    const asking = { ...SOCKET, grants: [], until: null }
+    const proving = { ...KEY, thumbprint: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs' }
+    const keys = async () => [KEY, spoilt, asking, proving]
+    const { stdout } = await play(['keys'], { desk: { keys } })
     expect(stdout.split('\n').map((line) => line.replaceAll(/ {2,}/g, '  '))).toEqual([
       'id  name  may  made by  ends',
-      'key:0123456789abcdef  ci  forward, lend github/work (60 in 60 s)  person:owner  in 1 h',
+      'key:0123456789abcdef  ci  forward, lend github/work (60 uses a minute)  person:owner  in 1 h',
       'key:fedcba9876543210  ci  nothing: it was changed outside  person:owner  never',
+      `${SOCKET.id}  ${SOCKET.name}  nothing: it asks, or was changed outside  person:owner  never`,
+      'key:0123456789abcdef  ci  forward, lend github/work (60 uses a minute), with proof of its own private key  person:owner  in 1 h',
       '',
     ])
   })

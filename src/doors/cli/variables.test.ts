@@ -60,7 +60,7 @@ describe('the variables of a program', () => {
 
   it('are named by the person where nobody knows them', () => {
     expect(() => refuseUnknownToken(naming('quiet'))).toThrow('in which variable programs look for the token')
-    expect(() => refuseUnknownGateway(naming('quiet'))).toThrow('look for where requests go')
+    expect(() => refuseUnknownGateway(naming('quiet'))).toThrow('look for the base URL')
     expect(() => refuseUnknownGateway(naming('quiet', { url: ['U=quiet'] }))).toThrow('look for the key')
     expect(() => refuseUnknownToken(naming('quiet', { env: ['T=quiet'] }))).not.toThrow()
     const token = canary('token')

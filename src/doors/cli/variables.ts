@@ -58,7 +58,7 @@ export function refuseUnknownToken({ address, programs, secret }: Naming): void 
 
 export function refuseUnknownGateway({ address, programs, secret, url }: Naming): void {
   const urls = url.length > 0 ? url : (programs.baseUrl?.variables ?? [])
-  if (urls.length === 0) throw unknownVariable('where requests go', address, '--url')
+  if (urls.length === 0) throw unknownVariable('the base URL', address, '--url')
   const keys = secret.length > 0 ? secret : programs.key
   if (keys.length === 0) throw unknownVariable('the key', address, '--env')
 }

@@ -44,6 +44,15 @@ describe('the door on loopback', () => {
     })
   })
 
+  it('[security 18.4] waits for the end of the headers no longer than for anything else', async () => {
+    const { origin } = await opened()
+    const socket = connect(Number(origin.port), '127.0.0.1')
+    const since = performance.now()
+    socket.resume().write('GET / HTTP/1.1\r\nX-Slow: ')
+    await new Promise((resolve) => socket.on('error', () => {}).on('close', resolve))
+    expect(performance.now() - since).toBeLessThan(8000)
+  }, 15_000)
+
   it('lets in who trades a code, until they leave', async () => {
     const { origin, cookie } = await opened({ accounts: async () => [] })
     const headers = { cookie: await cookie() }

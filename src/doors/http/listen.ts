@@ -12,6 +12,8 @@ import { canonicalOrigin, guardLoopback } from './guard.ts'
 import { refuse, refuseUnread } from './refusals.ts'
 
 const HEADERS_TIMEOUT_MS = 5000
+/** So often it is looked whether somebody is late with them. */
+const LOOK_MS = 1000
 
 export interface TcpOptions {
   readonly door: HttpDoor
@@ -49,7 +51,11 @@ export async function listenTcp(options: TcpOptions): Promise<Listening> {
       connection: socket,
     }
   // A body may stream in for as long as it takes; what must come soon are the headers.
-  const times = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }
+  const times = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: 0,
+    connectionsCheckingInterval: LOOK_MS,
+  }
   const upgrades = {
     shouldUpgradeCallback: (request: IncomingMessage) => forwarding?.upgrades(request) ?? false,
   }

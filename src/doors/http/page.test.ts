@@ -156,9 +156,11 @@ describe.skipIf(noChromium)(
       await using place = await signedIn()
       const { page, desk, connect } = place
       await connect()
-      await desk.bind({ caller: 'app:reports', address: 'practice', may: ['forward'], asks: 'never' })
+      const limits = { only: ['GET /me'], budget: 3 }
+      await desk.bind({ caller: 'app:reports', address: 'practice', may: ['forward'], asks: 'never', limits })
       await page.reload()
       await page.getByRole('heading', { name: 'app:reports' }).waitFor()
+      await page.getByText('may forward · GET /me · 3 in all').waitFor()
       await page.getByRole('button', { name: 'Revoke practice' }).click()
       await page.getByRole('button', { name: 'Keep it' }).click()
       expect(await desk.accounts()).toHaveLength(1)

@@ -3,6 +3,7 @@ import { holdsKeyText, isMeantAsKey } from '../../model/valet-key.ts'
 
 /** Where programs put the credential of a provider, and so the key that stands in for it. */
 const USUAL = ['authorization', 'x-api-key', 'api-key'] as const
+const NO_MORE: readonly string[] = []
 
 /** A key as a request shows it. */
 export interface Shown {
@@ -16,21 +17,24 @@ export interface Headers {
 }
 
 /** All that is shown where keys are shown; the same one twice is one. */
-export function shownKeys(headers: Headers, more: readonly string[] = []): readonly Shown[] {
+export function shownKeys(headers: Headers, more: readonly string[] = NO_MORE): readonly Shown[] {
   const shown = new Map<string, Shown>()
-  for (const name of namesOf(more))
-    for (const one of readHeader(headers.get(name) ?? '')) shown.set(one.key, one)
+  for (const name of namesOf(more)) {
+    const value = headers.get(name)
+    if (value) for (const one of readHeader(value)) shown.set(one.key, one)
+  }
   return [...shown.values()]
 }
 
 /** Whether it shows a key, good or not: no page of another site can make a browser send that. */
-export function showsKey(headers: Headers, more: readonly string[] = []): boolean {
+export function showsKey(headers: Headers, more: readonly string[] = NO_MORE): boolean {
   return shownKeys(headers, more).length > 0
 }
 
 /** What is written in an address is written down in many places. */
 export function isInAddress(url: string): boolean {
   if (holdsKeyText(url)) return true
+  if (!url.includes('%')) return false
   try {
     return holdsKeyText(decodeURIComponent(url))
   } catch {
@@ -38,8 +42,12 @@ export function isInAddress(url: string): boolean {
   }
 }
 
+const named = new WeakMap<readonly string[], ReadonlySet<string>>()
+
 function namesOf(more: readonly string[]): ReadonlySet<string> {
-  return new Set([...USUAL, ...more])
+  const names = named.get(more) ?? new Set([...USUAL, ...more])
+  named.set(more, names)
+  return names
 }
 
 /** `Bearer vk_…`, `token vk_…`, or the key alone; as either half of what is basic. */

@@ -14,11 +14,6 @@ export const ask = (desk: Desk) =>
     input: z
       .strictObject({
         account: account.optional(),
-        may: z
-          .array(z.enum(['forward', 'connect']))
-          .min(1)
-          .default(['forward'])
-          .describe('`forward` is for `request`, `connect` for `connect`'),
         reason: z.string().min(1).max(200).optional().describe('What it is for, in plain words'),
         ask: id.optional().describe('One that you asked before'),
         wait,

@@ -48,8 +48,8 @@ export function tellRefusal(error: unknown): Told {
   const { code, message, hint, retryAfter } = told
   const next = IN_PARTICULAR[code] ?? IN_GENERAL[told.reaction]
   const inSeconds = retryAfter === undefined ? {} : { retryAfterSeconds: retryAfter }
-  // What is hinted at is a command or a sentence for a person.
-  const person = hint === undefined ? {} : { forThePerson: hint }
+  // What is hinted at is a command or a sentence for a person, but that one asks is done by a tool.
+  const person = hint === undefined || hint.startsWith('valetkey ask ') ? {} : { forThePerson: hint }
   const refusal = { error: code, what: message, next, ...inSeconds, ...person }
   return { ...tell(refusal), isError: true }
 }

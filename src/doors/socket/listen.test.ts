@@ -41,6 +41,17 @@ describe("the owner's socket", () => {
     expect((await stat(join(folder, 'run'))).mode & 0o777).toBe(0o700)
   })
 
+  it('[security 18.4] waits for the end of the headers no longer than for anything else', async () => {
+    const { path } = await listening()
+    const socket = connect(path)
+    const since = performance.now()
+    socket.resume().write('GET /x HTTP/1.1\r\nHost: a\r\nX-Slow: ')
+    const dripping = setInterval(() => socket.write('x'), 500)
+    await new Promise((resolve) => socket.on('error', () => {}).on('close', resolve))
+    clearInterval(dripping)
+    expect(performance.now() - since).toBeLessThan(8000)
+  }, 15_000)
+
   it('[security 18.2] cuts a connection of nobody it knows, before reading a byte of it', async () => {
     const { path, seen } = await listening({ identifyPeer: () => undefined })
     const socket = connect(path)

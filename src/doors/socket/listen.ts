@@ -2,13 +2,18 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
+import { ValetkeyError } from '#client'
 import { closeSoon, GRACE_MS, listenPrivately } from '../../machine/listen.ts'
 import { type Peer, peerOf } from '../../machine/peer.ts'
 import { type Caller, type Proof, THE_PERSON } from '../../model/caller.ts'
+import { problem } from '../../wire/problem.ts'
 import { hearFirst } from './first-byte.ts'
 import type { FramedDoor, Talk } from './framed/door.ts'
+import { paced } from './framed/rate.ts'
 
 const HEADERS_TIMEOUT_MS = 5000
+/** So often it is looked whether somebody is late with them. */
+const LOOK_MS = 1000
 /** More at one socket are turned away. */
 const MOST_CONNECTIONS = 1024
 
@@ -44,6 +49,8 @@ export interface SocketOptions {
   /** Other users get as far as the kernel's word for who they are. */
   readonly open?: boolean
   readonly mostConnections?: number
+  /** Requests over HTTP in any one second of a connection; as many as come, where it is left out. */
+  readonly rate?: number | undefined
 }
 
 export interface SocketListening {
@@ -103,7 +110,7 @@ export async function listenSocket(options: SocketOptions): Promise<SocketListen
 }
 
 function httpServer(
-  { door, forwarding }: SocketOptions,
+  { door, forwarding, rate }: SocketOptions,
   callers: WeakMap<Socket, Caller>,
   closing: AbortSignal,
 ) {
@@ -119,14 +126,29 @@ function httpServer(
   )
   const entrance = (socket: Socket) => () => ({ caller: callers.get(socket), connection: socket, closing })
   const shouldUpgradeCallback = (request: IncomingMessage) => forwarding?.upgrades(request) ?? false
-  const times = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 }
+  const times = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: 0,
+    connectionsCheckingInterval: LOOK_MS,
+  }
+  const paces = new WeakMap<Socket, ReturnType<typeof paced>>()
   const server = createServer({ ...times, shouldUpgradeCallback }, (request, response) => {
+    const pace = paces.get(request.socket) ?? paced(rate, () => performance.now())
+    paces.set(request.socket, pace)
+    const wait = pace()
+    if (wait !== undefined) return refuseForNow(response, wait)
     if (!forwarding?.takes(request)) return void listener(request, response)
     forwarding.answer(request, response, entrance(request.socket))
   })
   return server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
     forwarding?.upgrade(request, socket, head, entrance(socket)),
   )
+}
+
+function refuseForNow(response: ServerResponse, retryAfter: number): void {
+  const told = problem(new ValetkeyError('rate-limited', 'too many requests came at once', { retryAfter }))
+  const headers = { 'content-type': 'application/problem+json', 'valetkey-error': told.code }
+  response.writeHead(told.status, { ...headers, 'retry-after': String(retryAfter) }).end(JSON.stringify(told))
 }
 
 /** The server no longer takes connections by itself; what it would have done with one is handed back. */

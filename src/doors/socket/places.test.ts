@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { chmod, mkdtemp, readdir, stat } from 'node:fs/promises'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -101,6 +102,22 @@ describe('a place of a caller that is a socket', () => {
     await places.leave()
     places = await opened()
     expect(await places.open(place('a'))).toBe(a)
+  })
+
+  it('takes sixty requests a second of a connection over HTTP too, and says when to come again', async () => {
+    const path = await places.open(place('a'))
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const statuses: (string | undefined)[] = []
+    for (let asked = 0; asked < 100; asked += 1) {
+      const [answer] = (await once(get({ socketPath: path, path: '/x', agent }), 'response')) as [
+        IncomingMessage,
+      ]
+      statuses.push(`${answer.statusCode} ${answer.headers['retry-after'] ?? ''}`)
+      await once(answer.resume(), 'end')
+    }
+    agent.destroy()
+    expect(statuses.slice(0, 60)).toEqual(Array(60).fill('200 '))
+    expect(statuses.slice(60)).toContain('429 1')
   })
 
   it('is opened once', async () => {

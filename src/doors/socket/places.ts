@@ -9,6 +9,7 @@ import { peerOf } from '../../machine/peer.ts'
 import type { Caller, CallerId } from '../../model/caller.ts'
 import type { SocketPlace, Sockets } from '../../model/sockets.ts'
 import type { FramedDoor } from './framed/door.ts'
+import { USUAL_LIMITS } from './framed/limits.ts'
 import { listenSocket, proofOf, type SocketListening, type SocketOptions } from './listen.ts'
 
 // Each place is a folder of its own with one socket in it, so that the folder can be mounted into a container
@@ -23,6 +24,8 @@ export interface PlacesOptions extends Pick<SocketOptions, 'door' | 'forwarding'
   /** The folder of what lives only while a broker runs: `paths.run`. */
   readonly run: string
   readonly frames: FramedDoor
+  /** Requests over HTTP in any one second of a connection, as of frames. */
+  readonly rate?: number | undefined
 }
 
 export interface Places extends Sockets {
@@ -31,7 +34,11 @@ export interface Places extends Sockets {
 }
 
 /** The sockets of callers that are sockets. What dead brokers left behind is removed first. */
-export async function openPlaces({ run, ...spoken }: PlacesOptions): Promise<Places> {
+export async function openPlaces({
+  run,
+  rate = USUAL_LIMITS.rate,
+  ...spoken
+}: PlacesOptions): Promise<Places> {
   const folders = foldersFor(run)
   const opened = new Map<CallerId, Promise<SocketListening>>()
   for (const folder of folders.all) await sweep(folder)
@@ -41,7 +48,8 @@ export async function openPlaces({ run, ...spoken }: PlacesOptions): Promise<Pla
     const folder = isOpen ? folders.shared : folders.own
     if (isOpen) await passableFolder(dirname(folder))
     const path = join(`${folder}${digest(place.id)}`, SOCKET)
-    return listenSocket({ ...spoken, path, identifyPeer: (socket) => peerAt(place, socket), open: isOpen })
+    const identifyPeer = (socket: Socket) => peerAt(place, socket)
+    return listenSocket({ ...spoken, path, identifyPeer, open: isOpen, rate })
   }
 
   async function end(id: CallerId, how: 'close' | 'cut'): Promise<void> {

@@ -65,11 +65,12 @@ async function decide({ reach, terminal, json }: Run, id: string, decision: Deci
 
 async function list(run: Run): Promise<void> {
   const { terminal, json, now } = run
-  const { desk } = await run.reach()
+  const { desk, keeper } = await run.reach()
   const found = await desk.asks()
   if (json) return terminal.document(found)
   if (found.length === 0) return terminal.note('nobody asks for anything')
-  const accounts = await addressesIn(desk)
+  const isOwner = (await keeper.status()).accounts !== null
+  const accounts = isOwner ? await addressesIn(desk) : undefined
   await terminal.columns(
     ['id', 'state', 'who', 'wants to', 'for', 'asked', 'ends'],
     found.map((ask) => row(ask, accounts, now())),
@@ -78,9 +79,10 @@ async function list(run: Run): Promise<void> {
   for (const ask of found.filter(({ state }) => state === 'pending')) await answer(run, desk, ask)
 }
 
-function row(ask: Ask, accounts: readonly string[], now: Date): string[] {
+/** Only the owner is told whether there is such an account. */
+function row(ask: Ask, accounts: readonly string[] | undefined, now: Date): string[] {
   const { id, state, decision, reason, askedAt, until } = ask
-  const missing = accounts.includes(ask.address) ? '' : ' (no such account)'
+  const missing = accounts?.includes(ask.address) === false ? ' (no such account)' : ''
   const said = decision === null ? state : DECIDED[decision]
   const ends = until === null ? 'never' : relative(until, now)
   return [id, said, whoInWords(ask), wishInWords(ask) + missing, reason, relative(askedAt, now), ends]

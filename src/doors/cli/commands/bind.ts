@@ -1,7 +1,7 @@
 import type { Asks, Binding, May } from '#client'
 import { VERBS_OF_A_BINDING } from '../../../model/gate.ts'
 import { examples } from '../examples.ts'
-import { type LimitWords, limitOptions, limitsInWords, readLimits } from '../grants.ts'
+import { heldInWords, type LimitWords, limitOptions, readLimits } from '../grants.ts'
 import type { Shape } from '../shape.ts'
 import { moment, relative } from '../when.ts'
 import { callerOf, listOf, oneOf, writtenAddress } from '../words.ts'
@@ -82,12 +82,18 @@ function together(value: string, before?: string): string {
   return before === undefined ? value : `${before},${value}`
 }
 
-function row({ id, caller, address, may, asks, until }: Binding, now: Date): string[] {
-  return [id, caller, address, may.join(', '), asks, until === null ? 'never' : relative(until, now)]
+function row({ id, caller, address, may, asks, limits, until }: Binding, now: Date): string[] {
+  return [
+    id,
+    caller,
+    address,
+    heldInWords(may.join(', '), limits),
+    asks,
+    until === null ? 'never' : relative(until, now),
+  ]
 }
 
 function inWords({ caller, address, may, asks, limits, until }: Binding, now: Date): string {
-  const held = limitsInWords(limits ?? {}).map((limit) => `, ${limit}`)
   const end = until === null ? '' : `; this ends ${relative(until, now)}`
-  return `${caller} may ${may.join(', ')} ${address}${held.join('')}${ASKED[asks]}${end}`
+  return `${caller} may ${heldInWords(`${may.join(', ')} ${address}`, limits)}${ASKED[asks]}${end}`
 }

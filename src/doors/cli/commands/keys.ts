@@ -1,7 +1,7 @@
 import type { Grant, Narrowed, NarrowRequest, ValetKey } from '#client'
 import { examples } from '../examples.ts'
 import { usage } from '../failure.ts'
-import { type GrantWords, grantOptions, limitsInWords, readGrants } from '../grants.ts'
+import { type GrantWords, grantOptions, heldInWords, readGrants } from '../grants.ts'
 import type { Run } from '../run.ts'
 import type { Shape } from '../shape.ts'
 import { moment, relative } from '../when.ts'
@@ -99,8 +99,7 @@ async function cut(
 async function tell({ terminal, now }: Run, { key, secret }: Narrowed): Promise<void> {
   await terminal.answer(secret ?? key.socket ?? key.id)
   const end = key.until === null ? '' : `; this ends ${relative(key.until, now())}`
-  const bound = key.thumbprint === null ? '' : ', with proof of its own private key'
-  await terminal.note(`${key.id} may ${key.grants.map(inWords).join('; ')}${bound}${end}`)
+  await terminal.note(`${key.id} may ${mayInWords(key)}${end}`)
   if (secret !== null) await terminal.note(`it is shown this once; to end it: valetkey keys kill ${key.id}`)
 }
 
@@ -116,12 +115,19 @@ async function list({ terminal, json, now, reach }: Run): Promise<void> {
   )
 }
 
-function row({ id, name, grants, parent, until }: ValetKey, now: Date): string[] {
-  const may = grants.length === 0 ? 'nothing: it was changed outside' : grants.map(inWords).join('; ')
-  return [id, name, may, parent, until === null ? 'never' : relative(until, now)]
+function row(key: ValetKey, now: Date): string[] {
+  const { id, name, parent, until } = key
+  return [id, name, mayInWords(key), parent, until === null ? 'never' : relative(until, now)]
 }
 
-function inWords({ address, may, limits = {} }: Grant): string {
-  const held = limitsInWords(limits)
-  return `${may.join(', ')} ${address}${held.length === 0 ? '' : ` (${held.join(', ')})`}`
+/** A socket may be made with nothing, and its program asks. A key never is. */
+function mayInWords({ kind, grants, thumbprint }: ValetKey): string {
+  if (grants.length === 0)
+    return kind === 'socket' ? 'nothing: it asks, or was changed outside' : 'nothing: it was changed outside'
+  const bound = thumbprint === null ? '' : ', with proof of its own private key'
+  return `${grants.map(inWords).join('; ')}${bound}`
+}
+
+function inWords({ address, may, limits }: Grant): string {
+  return heldInWords(`${may.join(', ')} ${address}`, limits)
 }

@@ -1,4 +1,4 @@
-import { type Desk, type Grant, type Lent, ValetkeyError } from '#client'
+import { type Desk, type Grant, type Lent, type ProviderCard, ValetkeyError } from '#client'
 import { runChild } from '../child.ts'
 import { examples } from '../examples.ts'
 import { usage } from '../failure.ts'
@@ -15,7 +15,7 @@ import {
   variablesOfLent,
 } from '../variables.ts'
 import { relative } from '../when.ts'
-import { writtenAddress } from '../words.ts'
+import { addressOf, unknownProvider, writtenAddress } from '../words.ts'
 import { nameOf, withSocket } from './sandbox.ts'
 
 interface Options extends LimitWords {
@@ -46,9 +46,10 @@ export const run: Shape = (command, here) => {
       const grants = grantsOf(options)
       const { desk, gateway } = await here.reach()
       const addresses = grants.map(({ address }) => address)
-      const naming = namingOf(await desk.providers(), addresses, options)
+      const cards = await desk.providers()
+      const naming = namingOf(cards, addresses, options)
       const wishes = grants.map((grant) => ({ ...grant, naming: naming(grant.address) }))
-      refuseUnknown(wishes)
+      refuseUnknown(wishes, cards)
       const name = nameOf(words[0])
       await withSocket(desk, { name, grants }, async (socket) => {
         const at = await here.reachAt(socket)
@@ -86,10 +87,15 @@ function grantsOf({ with: lent = [], forward = [], reveal = [], ...words }: Opti
   return grants.map((grant) => ({ ...grant, ...(limits !== undefined && { limits }) }))
 }
 
-function refuseUnknown(wishes: readonly Wish[]): void {
-  for (const { naming, may } of wishes)
+function refuseUnknown(wishes: readonly Wish[], cards: readonly ProviderCard[]): void {
+  const known = cards.map(({ id }) => id)
+  for (const { address, naming, may } of wishes) {
+    const { provider } = addressOf(address)
+    const isNamed = naming.secret.length > 0 || naming.url.length > 0
+    if (!isNamed && !known.includes(provider)) throw unknownProvider(provider, known)
     if (may.includes('forward')) refuseUnknownGateway(naming)
     else refuseUnknownToken(naming)
+  }
 }
 
 interface Given {

@@ -176,7 +176,10 @@ async function status(run: Run): Promise<void> {
     [
       ['state', locked ? 'locked' : restored ? 'restored' : 'unlocked'],
       ['key kept by', keySource],
-      ['accounts', accounts === null ? 'not known while locked' : String(accounts)],
+      [
+        'accounts',
+        accounts === null ? (locked ? 'not known while locked' : 'for the owner to know') : String(accounts),
+      ],
       ['engine', engine],
       ['home', home],
       ['process', `${pid}, version ${version}, started ${relative(startedAt, run.now())}`],

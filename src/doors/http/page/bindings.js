@@ -1,6 +1,6 @@
 import { ask, path } from './api.js'
 import { announce, el } from './dom.js'
-import { ago } from './words.js'
+import { ago, limitsIn } from './words.js'
 
 /** @typedef {import('../../../../client/src/words.ts').Binding} Binding */
 
@@ -27,12 +27,12 @@ export function bindingsSection(bindings, refresh) {
 }
 
 /** @param {Binding} binding @param {() => unknown} refresh */
-function row({ id, caller, address, may, asks, until }, refresh) {
+function row({ id, caller, address, may, asks, limits, until }, refresh) {
   return el(
     'li',
     { class: 'row' },
     el('div', {}, el('h3', {}, caller), el('code', {}, address)),
-    el('p', {}, `may ${may.join(', ')}`),
+    el('p', {}, [`may ${may.join(', ')}`, ...limitsIn(limits)].join(' · ')),
     el('p', { class: 'quiet small' }, `${ASKS[asks]}${until === null ? '' : `, ends ${ago(until)}`}`),
     el(
       'div',

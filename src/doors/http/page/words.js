@@ -28,6 +28,17 @@ export function categoryOf(category) {
   return CATEGORIES[category] ?? `${category.slice(0, 1).toUpperCase()}${category.slice(1)}`
 }
 
+/** What holds every use, as a person reads it. @param {import('../../../../client/src/words.ts').Limits | null | undefined} limits */
+export function limitsIn(limits) {
+  const { only = [], rate, budget, hours } = limits ?? {}
+  return [
+    ...only,
+    rate && `${rate.uses} in ${rate.seconds} seconds`,
+    budget && `${budget} in all`,
+    hours && `from ${hours.from} to ${hours.to}`,
+  ].filter((one) => one !== undefined)
+}
+
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
 const UNITS = /** @type {const} */ ([
   ['day', 86_400],

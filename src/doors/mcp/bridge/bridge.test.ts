@@ -368,6 +368,14 @@ describe('a bridge', () => {
     expect(await end()).toMatchObject([{ id: 1, error: { data: { code } } }])
   })
 
+  it('says that no MCP server is there, and how one is connected', async () => {
+    answering = (_, response) => void response.writeHead(404).end('Not Found')
+    const { say, end } = client()
+    say(call(1))
+    const [{ error }] = (await end()) as [{ error: { message: string } }]
+    expect(error.message).toMatch(/^bad-answer: there is no MCP server at .*valetkey connect https:/)
+  })
+
   it('passes on what a server refuses in JSON-RPC, whatever the status', async () => {
     const refused = { jsonrpc: '2.0', id: 1, error: { code: -32_020, message: 'header mismatch' } }
     answering = (_, response) => json(response, refused, {}, 400)

@@ -44,5 +44,9 @@ export function upstreamError(address: string, status: number, retry: string | n
   if (status === 403) return new ValetkeyError('access-denied', `the server does not let ${address} do this`)
   if (status === 429) return new ValetkeyError('rate-limited', 'the MCP server had too many requests')
   if (status >= 500) return new ValetkeyError('server-error', `the MCP server answered ${status}`)
+  if (status === 404)
+    return new ValetkeyError('bad-answer', `there is no MCP server at ${address}`, {
+      hint: 'one is connected by its address: valetkey connect https://…',
+    })
   return new ValetkeyError('bad-answer', `the MCP server answered ${status}, which is no message`)
 }

@@ -20,7 +20,7 @@ export function converse(
   caller: Caller,
   waitedMs: number,
 ): Talk {
-  const write = answersTo(socket)
+  const { write, end } = answersTo(socket)
   let version = NEWEST
   let requests: Requests | undefined
   let leaving = false
@@ -58,13 +58,13 @@ export function converse(
     if (leaving) return
     leaving = true
     write(frameOf(frame))
-    socket.end()
+    end()
     clearTimeout(late)
     late = deadline(LINGER_MS)
   }
 
   function leaveIfDone(): void {
-    if (leaving && requests?.working === 0) socket.end()
+    if (leaving && requests?.working === 0) end()
   }
 
   function deadline(milliseconds: number): NodeJS.Timeout {
@@ -100,7 +100,7 @@ export function converse(
   // Whoever says no more may still be waiting for answers.
   socket.on('end', () => {
     leaving = true
-    if (requests === undefined || requests.working === 0) socket.end()
+    if (requests === undefined || requests.working === 0) end()
   })
   socket.on('close', () => {
     clearTimeout(late)
@@ -109,7 +109,7 @@ export function converse(
   return {
     finish() {
       leaving = true
-      if (requests === undefined || requests.working === 0) socket.end()
+      if (requests === undefined || requests.working === 0) end()
     },
   }
 }

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ERRORS, ValetkeyError } from '#client'
 import { leave } from '../../../../test/leave.ts'
 import { type Caller, THE_PERSON } from '../../../model/caller.ts'
@@ -13,6 +13,7 @@ import { canary } from '../../../testing/canary.ts'
 import { frameBytes, framedClient, rawClient } from '../../../testing/framed-client.ts'
 import { listenSocket, type SocketOptions } from '../listen.ts'
 import { type FramedOptions, framedDoor } from './door.ts'
+import { USUAL_LIMITS } from './limits.ts'
 
 let folder: string
 const closing: (() => unknown)[] = []
@@ -46,6 +47,39 @@ async function joined(path: string, maxVersion = 2) {
 }
 
 const NONE = { accounts: async () => [] }
+
+describe('what a connection may cost', () => {
+  it('is what the protocol says, where nothing else was said', () => {
+    expect(USUAL_LIMITS).toEqual({
+      handshakeMs: 3000,
+      frameMs: 5000,
+      idleMs: 300_000,
+      operationMs: 60_000,
+      inFlight: 16,
+      rate: 60,
+      ownerRate: undefined,
+      handshakeBytes: 4096,
+      frameBytes: { 1: 65_536, 2: 4_194_304 },
+    })
+  })
+})
+
+describe('what is remembered of sign-ins', () => {
+  it('is swept every minute by itself', async () => {
+    vi.useFakeTimers()
+    try {
+      const frames = framedDoor({ desk: () => NONE as Partial<Desk> as Desk })
+      expect(vi.getTimerCount()).toBe(1)
+      const before = Date.now()
+      await vi.advanceTimersToNextTimerAsync()
+      expect(Date.now() - before).toBe(60_000)
+      frames.close()
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
 
 describe('one connection', () => {
   it('is closed when nothing was asked for a while, and not while something is under way', async () => {

@@ -8,7 +8,8 @@ import { paced } from './rate.ts'
 /** One request that was taken up. */
 interface Running {
   readonly id: string
-  readonly late: NodeJS.Timeout
+  /** When it has taken too long. */
+  readonly due: number
   /** Its answer, once it has one; it may have to wait for its turn to be written. */
   frame: Buffer | undefined
 }
@@ -36,6 +37,7 @@ export function requestsOf(
   const inOrder: Running[] = []
   const pace = paced(rate, () => performance.now())
   let working = 0
+  let watching: NodeJS.Timeout | undefined
 
   function refuse(id: string | null, refusal: Told): void {
     write(frameOf({ id, ...refusal }))
@@ -43,7 +45,6 @@ export function requestsOf(
 
   function settle(one: Running, answer: object): void {
     if (one.frame !== undefined) return
-    clearTimeout(one.late)
     one.frame = fitting(one.id, answer)
     running.delete(one.id)
     if (seat.version > 1) write(one.frame)
@@ -65,11 +66,25 @@ export function requestsOf(
   }
 
   function begin(id: string): Running {
-    const tooLong = () => settle(one, tell('INTERNAL_ERROR', 'This took too long.', 1))
-    const one: Running = { id, frame: undefined, late: setTimeout(tooLong, limits.operationMs) }
+    const one: Running = { id, frame: undefined, due: performance.now() + limits.operationMs }
     running.set(id, one)
+    if (watching === undefined) watching = setTimeout(watch, limits.operationMs).unref()
     if (seat.version === 1) inOrder.push(one)
     return one
+  }
+
+  /** They come in the order in which they are due, so one timer looks after all of them. */
+  function watch(): void {
+    const now = performance.now()
+    for (const one of running.values()) {
+      const left = one.due - now
+      if (left > 1) {
+        watching = setTimeout(watch, left).unref()
+        return
+      }
+      settle(one, tell('INTERNAL_ERROR', 'This took too long.', 1))
+    }
+    watching = undefined
   }
 
   async function work(one: Running, { run, failing }: Op, payload: Frame): Promise<void> {
