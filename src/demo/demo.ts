@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Desk, Receipt } from '#client'
+import { type Desk, ValetkeyError } from '#client'
 import type { Practice } from '../practice/practice.ts'
 import { type Visitor, visitorOf } from '../practice/visitor.ts'
 import { openPrograms, type Programs } from './programs.ts'
-import { clock, type DemoReport, type Side, type Story, type TokenFile } from './report.ts'
+import { clock, type Story, type TokenFile } from './report.ts'
 import { signInToFile } from './token-file.ts'
 
 /** The shortest life that the provider gives an access token. */
@@ -26,7 +26,7 @@ export interface DemoParts {
  * The whole story on real parts: processes that share an account through Valetkey, and as many that share
  * a token file. Then the account is revoked.
  */
-export async function playDemo(parts: DemoParts): Promise<DemoReport<Receipt>> {
+export async function playDemo(parts: DemoParts) {
   const { desk, practice, folder, programs, tell } = parts
   await tell(`a provider to practise on stands at ${practice.origin.origin}`)
   const visitor = visitorOf(practice)
@@ -38,20 +38,22 @@ export async function playDemo(parts: DemoParts): Promise<DemoReport<Receipt>> {
   const [ours, theirs] = await Promise.all([openOurs(parts), openTheirs(file, programs)])
   try {
     await connect(desk, visitor)
-    await signInToFile(file, (link) => visitor.consent(link, { seconds: LIFE_SECONDS }))
+    const inFile = await signInToFile(file, (link) => visitor.consent(link, { seconds: LIFE_SECONDS }))
     const born = clock()
     await tell(
       `alice signed in twice, for valetkey and for a token file; her access dies after ${LIFE_SECONDS} s`,
     )
     await tell(`${programs} programs that share the file begin at once, and go on when that access dies`)
-    const tokenFile = await playTheirs(parts, theirs)
+    const tokenFile = await playTheirs(parts, theirs, inFile)
     await pause(Math.max(0, born + DEAD_MS - clock()))
     await tell(`${programs} programs that go through valetkey begin at once, its access being dead as well`)
     const refreshes = await begin(parts, ours)
     const { token } = await desk.lend({ address: 'practice' })
     await tell('the account is revoked while all of them are at work')
-    const { stories, revoked } = await revoke(desk, ours)
-    return { valetkey: sideOf({ stories, programs, refreshes, tokens: [token] }), tokenFile, revoked }
+    const { stories, asked, revoked } = await revoke(desk, ours)
+    const loggedOut = stories.filter(({ overAt }) => overAt < asked).length
+    const valetkey = { ...sideOf(stories, programs, token), refreshes, loggedOut }
+    return { valetkey, tokenFile, revoked }
   } finally {
     await Promise.all([ours.close(), theirs.close()])
   }
@@ -59,7 +61,8 @@ export async function playDemo(parts: DemoParts): Promise<DemoReport<Receipt>> {
 
 async function connect(desk: Desk, visitor: Visitor): Promise<void> {
   const { id, step } = await desk.connect({ provider: 'practice' })
-  if (step?.ask !== 'visit') throw new Error('the practice provider asks for a visit')
+  if (step?.ask !== 'visit')
+    throw new ValetkeyError('internal-error', 'the practice provider asks for no visit')
   const back = await visitor.consent(new URL(step.url), { seconds: LIFE_SECONDS })
   await desk.answer(id, { callback: back.href })
 }
@@ -78,14 +81,12 @@ function openTheirs({ path, origin, clientId }: TokenFile, programs: number): Pr
   return openPrograms(Array.from({ length: programs }, () => ['file', path, origin, clientId]))
 }
 
-async function playTheirs({ practice, programs }: DemoParts, theirs: Programs): Promise<Side> {
+async function playTheirs({ practice, programs }: DemoParts, theirs: Programs, token: string) {
   const before = await refreshesAt(practice)
   theirs.begin()
   const stories = await theirs.over(THEIR_TIME_MS)
   const refreshes = (await refreshesAt(practice)) - before
-  const side = sideOf({ stories, programs, refreshes, tokens: [] })
-  // Each of them has read the file, and who is over was sent to sign in again.
-  return { ...side, loggedOut: stories.length, holdingTokens: programs }
+  return { ...sideOf(stories, programs, token), refreshes, loggedOut: stories.length }
 }
 
 /** How often the provider was asked to renew by the time that each was answered. */
@@ -103,25 +104,16 @@ async function revoke(desk: Desk, ours: Programs) {
   const after = (times: readonly number[]) => Math.max(0, Math.round(Math.max(...times) - asked))
   const lastByteAfter = after(stories.map(({ lastByteAt }) => lastByteAt))
   const lastHeardAfter = after(stories.map(({ overAt }) => overAt))
-  return { stories, revoked: { stopped: stories.length, lastByteAfter, lastHeardAfter, receipt } }
+  return { stories, asked, revoked: { stopped: stories.length, lastByteAfter, lastHeardAfter, receipt } }
 }
 
-interface Played {
-  readonly stories: readonly Story[]
-  readonly programs: number
-  readonly refreshes: number
-  /** What should be in nobody's hands. */
-  readonly tokens: readonly string[]
-}
-
-function sideOf({ stories, programs, refreshes, tokens }: Played): Side {
+/** What they have to tell, and how many of them had this token in their hands. */
+function sideOf(stories: readonly Story[], programs: number, token: string) {
   return {
     programs,
-    refreshes,
     answered: stories.filter(({ requests }) => requests > 0).length,
     requests: stories.reduce((sum, { requests }) => sum + requests, 0),
-    loggedOut: stories.filter(({ requests }) => requests === 0).length,
-    holdingTokens: stories.filter(({ heard }) => tokens.some((token) => heard.includes(token))).length,
+    holdingTokens: stories.filter(({ heard }) => heard.includes(token)).length,
   }
 }
 

@@ -1,29 +1,3 @@
-/** What the programs of one kind came to. */
-export interface Side {
-  readonly programs: number
-  /** How many of them were answered at all. */
-  readonly answered: number
-  readonly requests: number
-  /** Renewals that the provider granted. */
-  readonly refreshes: number
-  /** How many were logged out, although nobody wished it. */
-  readonly loggedOut: number
-  /** How many had a token in their hands. */
-  readonly holdingTokens: number
-}
-
-export interface DemoReport<R> {
-  readonly valetkey: Side
-  readonly tokenFile: Side
-  readonly revoked: {
-    readonly stopped: number
-    /** From the moment at which it was asked for, in milliseconds. */
-    readonly lastByteAfter: number
-    readonly lastHeardAfter: number
-    readonly receipt: R
-  }
-}
-
 /** What a program says of itself when it is over. Times are milliseconds of the same clock in every process. */
 export interface Story {
   readonly requests: number
@@ -31,7 +5,7 @@ export interface Story {
   readonly overAt: number
   /** Why it had to stop. */
   readonly why: string
-  /** All that was answered, to look for tokens in. */
+  /** All that it had in its hands, to look for tokens in. */
   readonly heard: string
 }
 

@@ -11,7 +11,7 @@ export function withTokenFile(file: TokenFile) {
     if (tokens.expiresAt <= clock()) tokens = await renew(file, tokens)
     const authorization = `Bearer ${tokens.accessToken}`
     const answer = await fetch(new URL('/me', file.origin), { headers: { authorization } })
-    return { status: answer.status, text: await answer.text() }
+    return { status: answer.status, text: `${authorization} ${await answer.text()}` }
   }
 }
 
@@ -26,8 +26,8 @@ async function renew(file: TokenFile, tokens: Tokens): Promise<Tokens> {
   }
 }
 
-/** Signs in, and puts what was issued into the file. The browser is handed in. */
-export async function signInToFile(file: TokenFile, browser: (link: URL) => Promise<URL>): Promise<void> {
+/** Signs in, and puts what was issued into the file; gives the token in it. The browser is handed in. */
+export async function signInToFile(file: TokenFile, browser: (link: URL) => Promise<URL>): Promise<string> {
   const config = clientOf(file)
   const verifier = oauth.randomPKCECodeVerifier()
   const link = oauth.buildAuthorizationUrl(config, {
@@ -38,7 +38,8 @@ export async function signInToFile(file: TokenFile, browser: (link: URL) => Prom
     code_challenge_method: 'S256',
   })
   const back = await browser(link)
-  await keep(file, await oauth.authorizationCodeGrant(config, back, { pkceCodeVerifier: verifier }))
+  const issued = await oauth.authorizationCodeGrant(config, back, { pkceCodeVerifier: verifier })
+  return (await keep(file, issued)).accessToken
 }
 
 function clientOf({ origin, clientId }: TokenFile): oauth.Configuration {

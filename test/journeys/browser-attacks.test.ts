@@ -11,6 +11,7 @@ import { firstLine, type RealHome, realHome, until } from '../real.ts'
 const key = `sk-proj-${canary('openai')}`
 /** A page of the provider's that would act as whoever looks at it. */
 const HOSTILE = '<!doctype html><title>upstream</title><script>document.title = "ran"</script>'
+const SCRIPT = 'globalThis.ran = true; if (globalThis.document === undefined) postMessage("ran")'
 
 let provider: ListeningStandIn
 let home: RealHome
@@ -26,6 +27,7 @@ beforeAll(async () => {
   if (noChromium) return
   provider = await standIn({
     'GET /v1/models': { body: { data: [] } },
+    'GET /run.js': { headers: { 'content-type': 'text/javascript' }, body: SCRIPT },
     '*': { headers: { 'content-type': 'text/html' }, body: HOSTILE },
   }).listen()
   home = await realHome({ origins: { openai: provider.origin } })
@@ -185,18 +187,18 @@ describe('a page of another site, in the browser that holds the owner’s cookie
 })
 
 describe('a page of the provider’s, asked for through the gateway', () => {
-  const place = () => new URL('forward/openai/kept/page', ours).href
+  const place = (name: string) => new URL(`forward/openai/kept/${name}`, ours).href
 
   it('[security 1.19] is not shown, framed, run or installed on our origin', async () => {
     const page = await context.newPage()
-    const answer = await page.goto(place())
+    const answer = await page.goto(place('page'))
     expect(answer?.status()).toBe(403)
     expect(await page.title()).not.toBe('ran')
     await page.goto(ours.href)
-    const came = (await page.evaluate(`(async (place) => {
+    const came = (await page.evaluate(`(async ([place, code]) => {
       const load = (tag, props) => new Promise((resolve) => {
         const node = Object.assign(document.createElement(tag), props)
-        node.onload = () => resolve(tag === 'iframe' ? String(node.contentDocument?.title) : 'loaded')
+        node.onload = () => resolve(tag === 'iframe' ? (node.contentDocument?.title ?? '') : 'loaded')
         node.onerror = () => resolve('')
         document.body.append(node)
         setTimeout(() => resolve(''), 1500)
@@ -204,22 +206,23 @@ describe('a page of the provider’s, asked for through the gateway', () => {
       return {
         frame: await load('iframe', { src: place }),
         object: await load('object', { data: place }),
-        script: await load('script', { src: place }),
+        script: await load('script', { src: code }),
         style: await load('link', { rel: 'stylesheet', href: place }),
-        module: await import(place).then(() => 'ran', () => ''),
+        module: await import(code).then(() => 'ran', () => ''),
         worker: await new Promise((resolve) => {
           try {
-            const worker = new Worker(place)
+            const worker = new Worker(code)
+            worker.onmessage = () => resolve('ran')
             worker.onerror = () => resolve('')
             setTimeout(() => resolve(''), 500)
           } catch { resolve('') }
         }),
-        installed: await navigator.serviceWorker.register(place).then(() => 'installed', () => ''),
+        installed: await navigator.serviceWorker.register(code).then(() => 'installed', () => ''),
       }
-    })(${JSON.stringify(place())})`)) as Readonly<Record<string, string>>
+    })(${JSON.stringify([place('page'), place('run.js')])})`)) as Readonly<Record<string, string>>
     tried += Object.keys(came).length + 1
-    expect(Object.values(came).filter((what) => what === 'ran' || what === 'installed')).toEqual([])
-    expect(came['frame']).not.toBe('ran')
+    for (const [name, what] of Object.entries(came))
+      if (what !== '') succeeded.push(`upstream: ${name}: ${what}`)
     await unharmed()
   })
 

@@ -1,9 +1,10 @@
+import type { ChildProcess } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DemoTold } from '../../src/doors/cli/hands.ts'
 import { report } from '../figures.ts'
-import { type RealHome, realHome } from '../real.ts'
+import { ended, type RealHome, realHome } from '../real.ts'
 
 let home: RealHome
 
@@ -48,7 +49,25 @@ describe('valetkey demo', () => {
     expect(code).toBe(0)
     expect(await leftovers()).toEqual(before)
   }, 60_000)
+
+  it('leaves nothing behind where ctrl-c ends it in the middle', async () => {
+    const before = await leftovers()
+    const child = home.start(['demo', '--programs', '1'])
+    await firstWords(child, 'begin at once')
+    expect(await leftovers()).toHaveLength(before.length + 1)
+    child.kill('SIGINT')
+    expect(await ended(child)).toBe(130)
+    expect(await leftovers()).toEqual(before)
+  }, 60_000)
 })
+
+async function firstWords({ stderr }: ChildProcess, words: string): Promise<void> {
+  let said = ''
+  for await (const text of stderr ?? []) {
+    said += text
+    if (said.includes(words)) return
+  }
+}
 
 async function leftovers(): Promise<readonly string[]> {
   return (await readdir(tmpdir())).filter((name) => name.startsWith('valetkey-demo-'))

@@ -51,10 +51,14 @@ export interface DemoOptions {
 /** What came of the programs of one kind. */
 export interface DemoSide {
   readonly programs: number
+  /** How many of them were answered at all. */
   readonly answered: number
   readonly requests: number
+  /** Renewals that the provider granted. */
   readonly refreshes: number
+  /** How many were refused although nobody wished it. */
   readonly loggedOut: number
+  /** How many had a token in their hands. */
   readonly holdingTokens: number
 }
 

@@ -131,11 +131,9 @@ function httpServer(
     requestTimeout: 0,
     connectionsCheckingInterval: LOOK_MS,
   }
-  const paces = new WeakMap<Socket, ReturnType<typeof paced>>()
+  const pace = rate === undefined ? undefined : pacedEach(rate)
   const server = createServer({ ...times, shouldUpgradeCallback }, (request, response) => {
-    const pace = paces.get(request.socket) ?? paced(rate, () => performance.now())
-    paces.set(request.socket, pace)
-    const wait = pace()
+    const wait = pace?.(request.socket)
     if (wait !== undefined) return refuseForNow(response, wait)
     if (!forwarding?.takes(request)) return void listener(request, response)
     forwarding.answer(request, response, entrance(request.socket))
@@ -143,6 +141,16 @@ function httpServer(
   return server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
     forwarding?.upgrade(request, socket, head, entrance(socket)),
   )
+}
+
+/** Each connection by itself. */
+function pacedEach(rate: number): (socket: Socket) => number | undefined {
+  const paces = new WeakMap<Socket, ReturnType<typeof paced>>()
+  return (socket) => {
+    const pace = paces.get(socket) ?? paced(rate, () => performance.now())
+    paces.set(socket, pace)
+    return pace()
+  }
 }
 
 function refuseForNow(response: ServerResponse, retryAfter: number): void {

@@ -1,5 +1,6 @@
 import { examples } from '../examples.ts'
 import type { DemoSide, DemoTold } from '../hands.ts'
+import { untilInterrupted } from '../interrupt.ts'
 import type { Run } from '../run.ts'
 import type { Shape } from '../shape.ts'
 import { wholeNumber } from '../words.ts'
@@ -13,10 +14,10 @@ export const demo: Shape = (command, run) => {
     .option('--programs <number>', 'how many of each', '20')
     .addHelpText('after', examples('demo', 'demo --programs 5 --json'))
     .action(async ({ programs }: { readonly programs: string }) => {
-      const told = await run.demo({
-        programs: wholeNumber(programs, 'how many programs', 1, MOST_PROGRAMS),
-        tell: (line) => run.terminal.note(line),
-      })
+      const many = wholeNumber(programs, 'how many programs', 1, MOST_PROGRAMS)
+      const told = await untilInterrupted(run, ({ or }) =>
+        or(run.demo({ programs: many, tell: (line) => run.terminal.note(line) })),
+      )
       if (run.json) return run.terminal.document(told)
       await print(run, told)
     })
