@@ -1,6 +1,16 @@
 import { ResponseBodyError } from 'openid-client'
 import { type ErrorCode, ValetkeyError } from '#client'
 
+/** These speak of a server, or of the way there: of nobody's account is anything in doubt for them. */
+export const OF_THE_SERVER: readonly ErrorCode[] = [
+  'network-error',
+  'connect-timeout',
+  'answer-timeout',
+  'answer-lost',
+  'server-error',
+  'rate-limited',
+]
+
 export type Meaning = readonly [ErrorCode, message: string, hint?: string]
 
 // RFC 6749 §5.2. What is a fault of the client is told apart from what is over for good.

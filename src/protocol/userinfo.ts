@@ -6,17 +6,7 @@ import { SKEW_SECONDS } from './id-token.ts'
 import { type KeySource, verifyBy } from './keys.ts'
 import type { Server } from './server.ts'
 import { strictObject } from './strict-json.ts'
-import { troubleOf } from './trouble.ts'
-
-/** What may keep a userinfo endpoint from answering without casting doubt on who signed in. */
-const PASSING = new Set([
-  'network-error',
-  'connect-timeout',
-  'answer-timeout',
-  'answer-lost',
-  'server-error',
-  'rate-limited',
-])
+import { OF_THE_SERVER, troubleOf } from './trouble.ts'
 
 /**
  * What the server knows of the person beyond the ID token. It must speak of the same one: OpenID
@@ -33,7 +23,7 @@ export async function userinfo(
     return await fetchUserInfo(configurationFor({ ...use, judge: opened(use, keys) }), accessToken, subject)
   } catch (error) {
     const trouble = troubleOf(error)
-    if (PASSING.has(trouble.code)) return {}
+    if (OF_THE_SERVER.includes(trouble.code)) return {}
     throw trouble
   }
 }

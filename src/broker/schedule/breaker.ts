@@ -1,4 +1,5 @@
 import type { ErrorCode, ValetkeyError } from '#client'
+import { OF_THE_SERVER } from '../../protocol/trouble.ts'
 import type { Whole } from '../grants.ts'
 
 const SECOND_MS = 1000
@@ -11,15 +12,6 @@ const LONGEST_ASKED_FOR_MS = 60 * 60 * SECOND_MS
 /** Whoever asks first afterwards does so alone for this long, unless the answer comes before. */
 const ALONE_MS = 15 * SECOND_MS
 
-/** By these a server says that it is down or wants to be left alone. What else went wrong is one account's. */
-const DOWN: readonly ErrorCode[] = [
-  'network-error',
-  'connect-timeout',
-  'answer-timeout',
-  'answer-lost',
-  'server-error',
-  'rate-limited',
-]
 /** Those that failed longer ago than this say nothing of how the server is now. */
 const FORGOTTEN_MS = 5 * 60 * SECOND_MS
 
@@ -82,7 +74,7 @@ export function openBreaker(monotonic: () => number): Breaker {
     succeeded: (server) => void lines.delete(server),
     failed(server, accountId, error) {
       if (ANSWERS.includes(error.code)) return void lines.delete(server)
-      if (!DOWN.includes(error.code)) return
+      if (!OF_THE_SERVER.includes(error.code)) return
       const line = lines.get(server) ?? newLine(error.code)
       lines.set(server, line)
       line.failing.set(accountId, monotonic())
