@@ -159,14 +159,16 @@ describe('two brokers of one database', () => {
       upstream.kept = kept
       throw new ValetkeyError('access-revoked', 'it was used before')
     }
+    const [mine, his] = [heardBy(one), heardBy(other)]
     await server.ask(url, 'update "rowLeases" set until = 0')
     expect(await refusal(successor)).toMatchObject({ code: 'needs-reauth' })
-    const [mine, his] = [heardBy(one), heardBy(other)]
+    await until(() => mine.length > 0 && his.length > 0)
     goOn()
     expect(await slow).toBe(upstream.token)
     expect(await lend(other)).toBe(upstream.token)
-    await until(() => his.length > 0)
-    expect([named(mine), named(his)]).toEqual([['connected'], ['connected']])
+    await until(() => mine.length > 1 && his.length > 1)
+    const told = ['needs-reauth', 'connected']
+    expect([named(mine), named(his)]).toEqual([told, told])
     expect([upstream.asked, upstream.ended]).toEqual([2, []])
   })
 
