@@ -192,8 +192,8 @@ describe('what takes an answer and is only promised', () => {
       taken.begun(head)
       return promised.promise
     })
-    await pause(50)
-    expect([taken.head()?.status, taken.text()]).toEqual([201, ''])
+    await expect.poll(() => taken.head()?.status, { timeout: 10_000 }).toBe(201)
+    expect(taken.text()).toBe('')
     promised.resolve({ into: taken.into })
     await asked
     expect(taken.text()).toBe('one two three')

@@ -12,7 +12,7 @@ const ENGINE = new URL('postgres.ts', import.meta.url).href
 /** As long as a broker is waited for whose end nobody can see. */
 const TIME = 65_000
 /** Longer than it takes to succeed somebody who died. */
-const LONG = 8_000
+const LONG = 6_000
 
 let server: PostgresServer
 beforeAll(async () => {

@@ -164,8 +164,8 @@ describe('a new master key', () => {
   })
 })
 
-const RECORDS = size(300, 10_000)
-const KILLS = size(12, 200)
+const RECORDS = size(200, 10_000)
+const KILLS = size(4, 200)
 
 /** Each of an owner of its own, so that as many keys have to be wrapped anew. */
 const ownerOf = (n: number): OwnerId => `person:p${n}`

@@ -45,8 +45,8 @@ async function dieOverAnswers(addresses: readonly string[]): Promise<void> {
 describe('a broker that is killed', { timeout }, () => {
   it('after it wrote down an answer, has lost none of what it had acknowledged', async () => {
     stage = await openStage(LONG_GRACE)
-    const addresses = await stage.connectMany(size(50, 200))
-    const wanted = size(500, 5000)
+    const addresses = await stage.connectMany(size(30, 200))
+    const wanted = size(200, 5000)
     let acknowledged = 0
     let lost = 0
     while (acknowledged < wanted) {
@@ -62,7 +62,7 @@ describe('a broker that is killed', { timeout }, () => {
 
   it('between an answer and its write, loses nothing at a provider that gives grace', async () => {
     stage = await openStage(LONG_GRACE)
-    const addresses = await stage.connectMany(100)
+    const addresses = await stage.connectMany(size(40, 100))
     await dieOverAnswers(addresses)
     await stage.start()
     const lent = await Promise.all(addresses.map(stage.isLent))
@@ -73,7 +73,7 @@ describe('a broker that is killed', { timeout }, () => {
 
   it('between an answer and its write, says so at its next start where the provider is strict', async () => {
     stage = await openStage(0)
-    const addresses = await stage.connectMany(100)
+    const addresses = await stage.connectMany(size(40, 100))
     const before = stage.tokenCalls()
     await dieOverAnswers(addresses)
     await stage.start()
@@ -83,7 +83,7 @@ describe('a broker that is killed', { timeout }, () => {
     report(
       'reported at the next start, SIGKILL between answer and write, strict provider',
       told.length,
-      100,
+      addresses.length,
       TOOL,
     )
     report('token calls each, of at most', calls, 2, TOOL)

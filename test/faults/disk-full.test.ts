@@ -139,7 +139,7 @@ async function smallDisk(kib: number): Promise<{ readonly disk: string; enlarge(
 
 describe('a disk that runs full', () => {
   // Before the log's first turn, at it, and beyond it, where the vault itself has to grow.
-  const many = size(6, 40)
+  const many = size(4, 40)
   const sizes = Array.from({ length: many }, (_, n) => 700 + Math.round((n * 12_000) / many))
 
   it.for(['by the same process', 'by the next one'])(
@@ -215,7 +215,7 @@ describe('a disk that fails', () => {
       skip(noStrace !== undefined, noStrace)
       const all = tally()
       let injected = 0
-      for (let n = 0; n < size(6, 120); n += 1) {
+      for (let n = 0; n < size(4, 120); n += 1) {
         const file = join(folder, `${n}.db`)
         const trace = join(folder, `${n}.trace`)
         // Each third time already while the vault comes into being, from the end of that to its beginning.

@@ -126,7 +126,7 @@ describe('an access token', { timeout }, () => {
     const remote = deskOver(socketFetch(wherePaths(home).socket))
     for (const address of ACCOUNTS)
       await connectAt(remote.desk, practice, { bucket: address.split('/')[1] ?? 'default', seconds: 3600 })
-    const many = size(30, 500)
+    const many = size(20, 500)
     await renewAndLend(remote, many)
     process.kill((await home.holder()) ?? 0, 'SIGTERM')
     await until(() => broker.exitCode !== null)

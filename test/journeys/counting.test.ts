@@ -5,7 +5,7 @@ import { type ListeningStandIn, standIn } from '../../src/testing/stand-in.ts'
 import { report, size } from '../figures.ts'
 import { kill, type RealHome, realHome } from '../real.ts'
 
-const KILLS = size(5, 50)
+const KILLS = size(3, 50)
 const AT_ONCE = 40
 
 let provider: ListeningStandIn

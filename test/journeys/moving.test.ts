@@ -355,7 +355,7 @@ describe('an import that is cut off', () => {
   it('leaves every account whole or not there, and is finished by the next one', {
     timeout: size(300_000, 3_600_000),
   }, async () => {
-    const cuts = size(6, 60)
+    const cuts = size(3, 60)
     const { document, home, had, halves } = await cutOffAgainAndAgain(cuts)
     report(
       'imports cut off by SIGKILL that left half an account',

@@ -221,7 +221,7 @@ describe('a program that is run with accounts', () => {
   })
 
   it('costs little: what is added to a program that does nothing', async () => {
-    const rounds = size(7, 60)
+    const rounds = size(3, 60)
     const valetkey = [BIN, 'run']
     const ways = {
       bare: () => took('true', []),
