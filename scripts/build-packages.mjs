@@ -73,8 +73,9 @@ function providerFiles() {
   const folder = join(root, 'src/providers')
   return readdirSync(folder)
     .filter((file) => file.endsWith('.json') && !BESIDE_PROVIDERS.includes(file))
+    .map((file) => file.slice(0, -'.json'.length))
     .sort()
-    .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')))
+    .map((id) => JSON.parse(readFileSync(join(folder, `${id}.json`), 'utf8')))
 }
 
 /**

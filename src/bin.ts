@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { ReachOptions } from './doors/cli/hands.ts'
 import { runCli } from './doors/cli/main.ts'
-import { openBrowser } from './machine/open-browser.ts'
+import { hasBrowser, openBrowser } from './machine/open-browser.ts'
 import { VERSION } from './version.ts'
 import { wherePaths } from './where.ts'
 
@@ -35,6 +35,7 @@ const code = await runCli({
   },
   demo: async (options) => (await import('./show.ts')).showDemo(options),
   openLink: async () => (await reach()).newLink(),
+  hasBrowser: () => hasBrowser({ env, platform }),
   openInBrowser: (link) => openBrowser(link, { env, platform, folder: wherePaths(where).run }),
   version: VERSION,
   leaveBy: (signal) => void process.kill(process.pid, signal),

@@ -6,7 +6,7 @@ import type { SocketDoor, SocketDoorOptions } from './socket-door.ts'
 export type * from '#client'
 export { ValetkeyError } from '#client'
 export { type McpAuth, type McpAuthOptions, type McpBearer, mcpAuth, mcpBearer } from './doors/mcp/client.ts'
-export type { DeviceCodeResponse, OAuthFlowInterface, OAuthToken } from './flows/factory-shapes.ts'
+export type { DeviceCodeResponse, OAuthFlowInterface, OAuthToken } from './flows/factory/shapes.ts'
 export type { SocketDoor, SocketDoorOptions } from './socket-door.ts'
 
 export interface OpenOptions {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { type KeySourceKind, ValetkeyError } from '#client'
 import { openBroker, type RunningBroker } from './broker/broker.ts'
@@ -6,16 +7,30 @@ import type { Timer } from './broker/schedule/schedule.ts'
 import type { PageCallbacks } from './doors/http/page-callbacks.ts'
 import { apiKeyFlow } from './flows/api-key.ts'
 import { authorizationCodeFlow } from './flows/authorization-code.ts'
+import { awsKeysFlow } from './flows/aws-keys.ts'
+import { awsSsoFlow } from './flows/aws-sso.ts'
 import { clientCredentialsFlow } from './flows/client-credentials.ts'
+import { deviceCodeFlow } from './flows/device-code.ts'
+import { githubAppFlow } from './flows/github-app.ts'
+import { idJagFlow } from './flows/id-jag.ts'
+import { jwtBearerFlow } from './flows/jwt-bearer.ts'
+import { keyMintingFlow } from './flows/key-minting.ts'
+import { awsSsoMint } from './flows/minting/aws-sso.ts'
+import { awsStsMint } from './flows/minting/aws-sts.ts'
+import { githubAppMint } from './flows/minting/github-app.ts'
+import { googleImpersonationMint } from './flows/minting/google-impersonation.ts'
+import { tokenExchangeMint } from './flows/minting/token-exchange.ts'
 import { loopbackCallbacks } from './machine/callback.ts'
 import { type Config, readConfig } from './machine/config.ts'
 import { fileAnchor, keepFile, readFolder } from './machine/files.ts'
 import { privateFolder } from './machine/folders.ts'
 import type { Paths } from './machine/paths.ts'
+import { machineReferences } from './machine/references/references.ts'
 import { markOf } from './machine/running.ts'
 import { whoIs } from './machine/who.ts'
 import type { Callbacks } from './model/callbacks.ts'
 import type { Flow } from './model/flow.ts'
+import type { Mint } from './model/mint.ts'
 import type { Catalogue, ProviderFile } from './model/provider.ts'
 import { Secret } from './model/secret.ts'
 import type { Storage } from './model/storage.ts'
@@ -47,6 +62,7 @@ export interface Handed {
   /** A provider to practise on, where one runs beside the house. */
   readonly practice?: Practice | undefined
   readonly flows: readonly Flow[]
+  readonly mints: readonly Mint[]
   /** What becomes of the providers that come with Valetkey, before the owner's own are added. */
   readonly providers?: ((builtIn: readonly ProviderFile[]) => readonly ProviderFile[]) | undefined
   /** The page as the place that browsers come back to, where the operator wants it so. */
@@ -65,8 +81,20 @@ export interface Handed {
   readonly newId: () => string
 }
 
-const USUAL: Handed = {
-  flows: [apiKeyFlow, authorizationCodeFlow(), clientCredentialsFlow()],
+export const USUAL: Handed = {
+  flows: [
+    apiKeyFlow,
+    authorizationCodeFlow(),
+    deviceCodeFlow(),
+    clientCredentialsFlow(),
+    idJagFlow(),
+    jwtBearerFlow(),
+    keyMintingFlow,
+    githubAppFlow,
+    awsKeysFlow,
+    awsSsoFlow,
+  ],
+  mints: [githubAppMint, awsStsMint, awsSsoMint, googleImpersonationMint, tokenExchangeMint()],
   now: () => new Date(),
   monotonic: () => performance.now(),
   newId: () => randomUUID(),
@@ -77,7 +105,17 @@ const USUAL: Handed = {
  * room is handed what it needs. Throws `held` when another process already holds the vault.
  */
 export async function openHouse(where: Where, handed: Partial<Handed> = {}): Promise<House> {
-  const { flows, providers, practice, page, limits, storage: open, log, ...clock } = { ...USUAL, ...handed }
+  const {
+    flows,
+    mints,
+    providers,
+    practice,
+    page,
+    limits,
+    storage: open,
+    log,
+    ...clock
+  } = { ...USUAL, ...handed }
   const paths = wherePaths(where)
   for (const folder of [paths.config, paths.state, paths.run]) await privateFolder(folder)
   const config = await readConfig(paths.configFile)
@@ -99,28 +137,33 @@ export async function openHouse(where: Where, handed: Partial<Handed> = {}): Pro
       ...clock,
     })
     await keeper.unlock(passphraseIn(where.env)).catch(stayLocked)
+    const network = openNetwork({
+      ...limits,
+      // What the operator pins stands in the place of what a provider file does.
+      pins: { ...pinsOf(catalogue.list()), ...config.pins },
+      allow: [
+        ...(config.allow ?? []),
+        ...Object.values(config.origins ?? {}),
+        ...(practice ? [practice.origin.origin] : []),
+      ],
+    })
     const broker = await openBroker({
       storage,
       keeper,
       sources: (told) => sources(told.source, told),
       catalogue,
       flows,
+      mints,
       callbacks: callbacksFor(config, nameOf(where), page),
       clients: {
         ...readShipped(),
         ...(practice && { [practice.file.id]: { ...practice.client, clientSecret: undefined } }),
       },
       clientDocument: config.clientDocument,
-      network: openNetwork({
-        ...limits,
-        // What the operator pins stands in the place of what a provider file does.
-        pins: { ...pinsOf(catalogue.list()), ...config.pins },
-        allow: [
-          ...(config.allow ?? []),
-          ...Object.values(config.origins ?? {}),
-          ...(practice ? [practice.origin.origin] : []),
-        ],
-      }),
+      vendorLogins: known(config.vendorLogins, catalogue, paths.configFile),
+      device: `${nameOf(where)} on ${hostname()}`,
+      network,
+      references: machineReferences({ env: where.env, network, now: clock.now }),
       anchor: fileAnchor(paths.anchorFile),
       who: whoIs,
       markOf,
@@ -162,6 +205,15 @@ async function openStorage(env: NodeJS.ProcessEnv, { vaultFile }: Paths): Promis
 /** A vault whose passphrase nobody told yet is opened all the same, and stays locked. */
 function stayLocked(error: unknown): void {
   if (!(error instanceof ValetkeyError) || error.code !== 'locked') throw error
+}
+
+/** A switch for nobody is refused: its writer believes that it does something. */
+function known(names: readonly string[] | undefined, { find }: Catalogue, file: string) {
+  const unknown = names?.find((name) => find(name) === undefined)
+  if (unknown === undefined) return names
+  throw new ValetkeyError('config-invalid', `${file} cannot be used: no provider is called "${unknown}"`, {
+    hint: 'correct "vendorLogins" there',
+  })
 }
 
 function preferredSource(config: Config, env: NodeJS.ProcessEnv) {

@@ -6,18 +6,16 @@ import { httpDoor } from './doors/http/door.ts'
 import { framedDoor } from './doors/socket/framed/door.ts'
 import { FLOW_TYPES } from './doors/socket/framed/ops/flow-type.ts'
 import { listenSocket, proofOf } from './doors/socket/listen.ts'
-import { apiKeyFlow } from './flows/api-key.ts'
-import { authorizationCodeFlow } from './flows/authorization-code.ts'
+import { withFactories } from './flows/factory/providers.ts'
+import { FIELDS, type FlowFactories } from './flows/factory/shapes.ts'
 import { factoryFlow, type GoesOn } from './flows/factory.ts'
-import { withFactories } from './flows/factory-providers.ts'
-import { FIELDS, type FlowFactories } from './flows/factory-shapes.ts'
 import { privateFolder } from './machine/folders.ts'
 import { removeStale } from './machine/listen.ts'
 import { peerOf } from './machine/peer.ts'
 import { type Caller, type CallerId, THE_PERSON } from './model/caller.ts'
 import { Secret } from './model/secret.ts'
 import type { Desk as InnerDesk } from './model/words.ts'
-import { type House, openHouse } from './open.ts'
+import { type House, openHouse, USUAL } from './open.ts'
 import { VERSION } from './version.ts'
 
 export interface SocketDoorOptions {
@@ -56,7 +54,7 @@ export async function openSocketDoor(options: SocketDoorOptions): Promise<Socket
   const { flowFactories = new Map(), app = USUAL_APP, home, capabilityToken: token } = options
   const where = { app: home === undefined ? app : options.app, home, env: withoutSocket(process.env) }
   const { broker, paths } = await openOwnHouse(where, {
-    flows: [factoryFlow(flowFactories, goesOn), apiKeyFlow, authorizationCodeFlow()],
+    flows: [factoryFlow(flowFactories, goesOn), ...USUAL.flows],
     providers: (files) => withFactories(files, [...flowFactories.keys()]),
   })
   const frames = framedDoor({
@@ -64,6 +62,7 @@ export async function openSocketDoor(options: SocketDoorOptions): Promise<Socket
     allowed: { providers: options.allowedProviders ?? [], buckets: options.allowedBuckets ?? [] },
     redirects: 'pkce_redirect',
     redirectField: FIELDS.redirect,
+    offersNext: false,
     ...(token !== undefined && { token: new Secret(token) }),
   })
   const folder = resolve(options.socketDir ?? paths.run)

@@ -49,6 +49,7 @@ export interface HouseOptions {
   /** What else stands in its configuration. */
   readonly config?: object
   readonly flows?: Handed['flows']
+  readonly mints?: Handed['mints']
   readonly limits?: Handed['limits']
   /** What the clock shows at first; a provider with a clock of its own needs them to agree. */
   readonly start?: Date
@@ -90,12 +91,21 @@ function callerOf(id: CallerId): Caller {
 }
 
 export async function openTestHouse(options: HouseOptions = {}): Promise<TestHouse> {
-  const { origins = {}, flows, limits, practice, storage, providers = [] } = options
+  const { origins = {}, flows, mints, limits, practice, storage, providers = [] } = options
   const home = await makeHome({ origins, ...options.config }, providers)
   const clock = clockAt(options.start ?? '2027-03-01T12:00:00Z')
   const { now, monotonic } = clock
   const { timer = neverRings } = options
-  const handed = { now, monotonic, timer, limits, practice, storage, ...(flows && { flows }) }
+  const handed = {
+    now,
+    monotonic,
+    timer,
+    limits,
+    practice,
+    storage,
+    ...(flows && { flows }),
+    ...(mints && { mints }),
+  }
   const open = (env: NodeJS.ProcessEnv = options.env ?? {}) => openHouse({ home, env }, handed)
   const { vaultFile } = wherePaths({ home, env: {} })
   let house = await open()

@@ -92,22 +92,12 @@ describe('the recipes of CONTRIBUTING', () => {
     240_000,
   )
 
-  it('add a provider by a file, an example of its keys, its name and its line', async () => {
-    const nearest = await read('src/providers/openai.json')
-    const acme = nearest.replaceAll('sk-(?!ant-', 'acme-(?!ant-').replaceAll('openai.com', 'acme.com')
-    await writeFile(
-      join(copy, 'src/providers/acme.json'),
-      acme.replace('"openai"', '"acme"').replace('"OpenAI"', '"Acme"'),
-    )
-    const [tests, openai] = ['src/providers/providers.test.ts', '  openai: {\n    good']
-    const example = "  acme: { good: { key: 'acme-' + canary('acme') }, bad: { key: canary('bad') } },\n"
-    await edit(tests, openai, `${example}${openai}`)
-    await edit(tests, "      'anthropic',\n", "      'acme',\n      'anthropic',\n")
-    const [transcript, first] = ['test/transcripts/providers.txt', 'anthropic     Anthropic ']
-    const line =
-      'acme          Acme                       ai             api-key                      nothing\n'
-    await edit(transcript, first, `${line}${first}`)
-    const ran = await run('vitest', 'run', 'src/providers', 'test/transcripts', '-t', 'provider')
+  it('add a provider by a file, and by what was recorded of it', async () => {
+    const nearest = await read('src/providers/groq.json')
+    const acme = nearest.replaceAll('groq.com', 'acme.com').replace('"groq"', '"acme"')
+    await writeFile(join(copy, 'src/providers/acme.json'), acme.replace('"Groq"', '"Acme"'))
+    await writeFile(join(copy, 'test/providers/acme.json'), await read('test/providers/groq.json'))
+    const ran = await run('vitest', 'run', 'src/providers', '-t', 'acme|the built-in providers|the recorded')
     expect([ran.code, ran.said]).toEqual([0, expect.stringMatching(/Tests +\d\d+ passed/)])
   }, 240_000)
 

@@ -46,6 +46,12 @@ export interface ConnectRequest<H extends Hand = AsJson> {
   readonly fields?: Readonly<Record<string, H['secret']>>
   /** Keep a key that could not be proved by a live check. */
   readonly insist?: boolean
+  /** What shall be asked for besides what the sign-in always asks for. */
+  readonly scopes?: readonly string[]
+  /** Nobody is there whose browser could be sent away, so another way comes first. */
+  readonly noBrowser?: boolean
+  /** A key is at hand and is answered where it is asked for, so a way that asks for one comes first. */
+  readonly bringsKey?: boolean
 }
 
 export interface LendRequest<H extends Hand = AsJson> {
@@ -56,6 +62,12 @@ export interface LendRequest<H extends Hand = AsJson> {
   readonly purpose?: string
   /** The token that was lent before, where the provider refused it: another one is lent, renewed if need be. */
   readonly refused?: H['secret']
+  /** Less than the account may do, where its provider can give less; a wish that it cannot fulfil is refused. */
+  readonly scopes?: readonly string[]
+  /** For whom or as whom, such as the ARN of a role or the e-mail address of a service account. */
+  readonly audience?: string
+  /** Good for these and no others. */
+  readonly repositories?: readonly string[]
 }
 
 export interface BindRequest<H extends Hand = AsJson> {
@@ -93,10 +105,16 @@ export interface RegisterRequest<H extends Hand = AsJson> {
   readonly clientId: string
   /** Left out for a public client. */
   readonly clientSecret?: H['secret']
+  /** In the place of a secret: what it signs with, or the key of its certificate. */
+  readonly privateKey?: H['secret']
+  /** As PEM. */
+  readonly certificate?: string
   /** What tells the server, where the provider may be any. */
   readonly vars?: Readonly<Record<string, string>>
   /** Keep it although the provider says that it does not know it. */
   readonly insist?: boolean
+  /** Where it signs in, where that is not where the provider's file says. */
+  readonly endpoints?: { readonly authorize: H['link']; readonly token: H['link'] }
 }
 
 export interface UnregisterRequest {
@@ -155,6 +173,8 @@ export interface Desk<H extends Hand = AsJson> {
   connect(request: ConnectRequest<H>): Promise<FlowSession<H>>
   reconnect(address: string, request?: ConnectRequest<H>): Promise<FlowSession<H>>
   rotate(address: string, request?: ConnectRequest<H>): Promise<FlowSession<H>>
+  /** This caller's sign-ins under way, at whichever door they were begun; the latest first. */
+  flows(): Promise<readonly FlowSession<H>[]>
   flow(id: string): Promise<FlowSession<H>>
   answer(id: string, answer: FlowAnswer<H>): Promise<FlowSession<H>>
   cancel(id: string): Promise<FlowSession<H>>

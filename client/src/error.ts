@@ -32,7 +32,15 @@ export const ERRORS = {
     reaction: 'ask-the-person',
     says: 'The rules of the provider stand against this at the moment.',
   },
+  'vendor-policy': {
+    reaction: 'ask-the-person',
+    says: 'The vendor does not let other programs sign in this way.',
+  },
   'session-expired': { reaction: 'reconnect', says: 'The session at the provider has ended.' },
+  'reference-unreadable': {
+    reaction: 'ask-the-person',
+    says: 'The credential lies elsewhere, and could not be read there.',
+  },
 
   // what the gate says
   'not-allowed': { reaction: 'ask-the-person', says: 'This is not allowed.' },
@@ -119,8 +127,16 @@ export interface ErrorMore {
   readonly cause?: unknown
   /** How many seconds to wait before it is worth another try, where that is known. */
   readonly retryAfter?: number
+  /** Another way to sign in, where that is what failed. */
+  readonly instead?: Instead | null | undefined
   /** For an error of a newer version, whose code is not known here. */
   readonly reaction?: Reaction
+}
+
+/** A way of signing in, by its flow and as a person knows it. */
+interface Instead {
+  readonly flow: string
+  readonly label: string
 }
 
 /** The one error. `message` is for a log or a terminal; `forPeople` is a sentence for a page. */
@@ -129,6 +145,7 @@ export class ValetkeyError extends Error {
   readonly hint: string | undefined
   readonly retryAfter: number | undefined
   readonly reaction: Reaction
+  readonly instead: Instead | null
 
   constructor(code: ErrorCode, message: string, more: ErrorMore = {}) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause })
@@ -137,6 +154,7 @@ export class ValetkeyError extends Error {
     this.hint = more.hint
     this.retryAfter = more.retryAfter
     this.reaction = more.reaction ?? ERRORS[code].reaction
+    this.instead = more.instead ?? null
   }
 
   get retryable(): boolean {

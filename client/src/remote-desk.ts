@@ -37,6 +37,7 @@ function deskBy(wire: Wire): Desk {
         : post(['providers', provider, 'connect'], rest),
     reconnect: (address, request) => post(['accounts', address, 'reconnect'], nameless(request)),
     rotate: (address, request) => post(['accounts', address, 'rotate'], nameless(request)),
+    flows: () => get(['flows']),
     flow: (id) => get(['flows', id]),
     answer: (id, answer) => post(['flows', id, 'answer'], answer),
     cancel: (id) => remove(['flows', id]),

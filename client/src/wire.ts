@@ -1,4 +1,5 @@
 import { type ErrorMore, isErrorCode, isReaction, ValetkeyError } from './error.ts'
+import type { Way } from './words.ts'
 
 /** As much of `fetch` as is needed here. */
 export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
@@ -88,11 +89,17 @@ export function errorOf(problem: unknown): ValetkeyError {
   return new ValetkeyError('internal-error', detail, { ...more, ...known })
 }
 
-function moreOf({ hint, retryAfter }: Partial<Record<string, unknown>>): ErrorMore {
+function moreOf({ hint, retryAfter, instead }: Partial<Record<string, unknown>>): ErrorMore {
   return {
     ...(typeof hint === 'string' ? { hint } : {}),
     ...(typeof retryAfter === 'number' && retryAfter >= 0 ? { retryAfter } : {}),
+    ...(isWay(instead) ? { instead } : {}),
   }
+}
+
+function isWay(told: unknown): told is Way {
+  if (typeof told !== 'object' || told === null || !('flow' in told && 'label' in told)) return false
+  return typeof told.flow === 'string' && typeof told.label === 'string'
 }
 
 function noSense(): ValetkeyError {

@@ -17,6 +17,38 @@ export interface AsJson extends Hand {
   secret: string
 }
 
+/** A way of signing in, by its flow and as a person knows it. */
+export interface Way {
+  readonly flow: string
+  readonly label: string
+}
+
+/** A way that comes before the one that was taken, and cannot work here. */
+export interface PassedOver extends Way {
+  readonly why: string
+  /** What would make it work: a command, or one sentence. */
+  readonly hint: string | null
+}
+
+/** What may be asked for besides what a sign-in always asks for. */
+export interface OptionalScope {
+  readonly name: string
+  readonly label: string
+}
+
+/** A way of signing in, as the card of its provider shows it. */
+export interface WayIn extends Way {
+  /** Names of the provider by which this way is meant. */
+  readonly called: readonly string[]
+  /** Asked for every time. */
+  readonly scopes: readonly string[]
+  readonly optionalScopes: readonly OptionalScope[]
+  /** How the vendor stands to it, where that is to be known beforehand. */
+  readonly notice: string | null
+  /** Whether it is tried where nobody said which, only where it is asked for by its name, or not at all here. */
+  readonly tried: 'by-itself' | 'by-name' | 'not-here'
+}
+
 /** What an account's standing with its provider is. */
 export type AccountStatus = 'connected' | 'needs-reauth' | 'failing' | 'revoked'
 
@@ -36,8 +68,12 @@ export interface Account<H extends Hand = AsJson> {
   /** Why it is `needs-reauth` or `failing`, in words. */
   readonly reason: string | null
   readonly warnings: readonly AccountWarning[]
+  /** What was asked for and not granted. */
+  readonly missingScopes: readonly string[]
   /** A standing secret (API key, password) is only ever forwarded. */
   readonly forwardOnly: boolean
+  /** By field: where its value is read each time it is used. Left out where all of it is kept here. */
+  readonly references?: Readonly<Record<string, string>>
   readonly connectedAt: H['time']
   readonly tokenExpiresAt: H['time'] | null
   /** When the grant itself is over and it has to be connected again; null where that is not known. */
@@ -74,6 +110,8 @@ export type FlowStep<H extends Hand = AsJson> =
       readonly at: H['link']
       /** The same address with the code filled in, to be opened instead. */
       readonly whole?: H['link']
+      /** Which program asks, on which computer: whoever was sent the code by somebody else sees that it is not theirs. */
+      readonly device?: string
       readonly until: H['time']
       readonly everySeconds?: number
     }
@@ -117,6 +155,12 @@ export interface FlowSession<H extends Hand = AsJson> {
   /** After a rotation: what became of the credential that was replaced. */
   readonly receipt: Receipt<H> | null
   readonly failure: Failure | null
+  /** The ways before this one that cannot work here. */
+  readonly passedOver: readonly PassedOver[]
+  /** The next way, for whoever does not get on with this one. */
+  readonly instead: Way | null
+  /** What is to be known of this way beforehand: how its vendor stands to it. */
+  readonly notice: string | null
   readonly expiresAt: H['time']
 }
 
@@ -181,6 +225,10 @@ export interface Lease<H extends Hand = AsJson> {
   readonly purpose: string | null
   /** What may be done with what was lent, or by the requests that are forwarded. */
   readonly scopes: readonly string[]
+  /** For whom or as whom what was lent was made; null where nobody was named. */
+  readonly audience: string | null
+  /** What it is good for alone; empty where it is not held to any. */
+  readonly repositories: readonly string[]
 }
 
 /** What came of ending a lease: what was cut off, and what lives on all the same. */
@@ -296,7 +344,11 @@ export interface ProviderCard {
   readonly id: string
   readonly name: string
   readonly category: string
+  /** Other names by which it is found. */
+  readonly aliases: readonly string[]
   readonly flows: readonly string[]
+  /** The same, in the order in which they are tried. */
+  readonly ways: readonly WayIn[]
   readonly hosts: readonly string[]
   /** What has to be there before it can be connected: nothing, or a client of one's own. */
   readonly needs: 'nothing' | 'own-client'
@@ -408,6 +460,8 @@ export interface Problem {
   readonly hint?: string
   readonly reaction: Reaction
   readonly retryable: boolean
+  /** Another way to sign in, where that is what failed. */
+  readonly instead?: Way
   /** Seconds to wait first, where that is known. */
   readonly retryAfter?: number
 }

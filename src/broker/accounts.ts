@@ -2,8 +2,10 @@ import { type AccountWarning, type Address, formatAddress, parseAddress, Valetke
 import { INSTALLATION, type OwnerId } from '../model/caller.ts'
 import type { AccountRow, Rows } from '../model/storage.ts'
 import type { Account } from '../model/words.ts'
-import { isStanding, type Outline, takeOutline } from './grants.ts'
+import { type Outline, takeOutline } from './grants.ts'
 import { type Kit, unlessTampered } from './kit.ts'
+import { isForwardOnly } from './minting/lendable.ts'
+import { providerOf } from './provenance.ts'
 import { isExpiring } from './schedule/calendar.ts'
 import { isRotationDue } from './schedule/rotation-times.ts'
 
@@ -51,6 +53,7 @@ export async function viewAccount(kit: Kit, rows: Rows, account: AccountRow): Pr
   const gone = account.status === 'revoked'
   const outline = gone ? undefined : await unlessTampered(takeOutline(kit, rows, account))
   const standing = gone ? account : await standingOf(rows, account, outline)
+  const missingScopes = outline === undefined ? [] : missingOf(kit, account, outline)
   return {
     id: account.id,
     providerId: account.provider,
@@ -62,14 +65,24 @@ export async function viewAccount(kit: Kit, rows: Rows, account: AccountRow): Pr
     scopes: outline?.scopes ?? [],
     status: standing.status,
     reason: standing.reason,
-    warnings: outline === undefined ? [] : warningsOf(kit, account, outline.scopes),
-    forwardOnly: outline === undefined ? account.standing === 1 : isStanding(outline),
+    warnings: outline === undefined ? [] : warningsOf(kit, account, missingScopes),
+    missingScopes,
+    forwardOnly:
+      outline === undefined
+        ? account.standing === 1
+        : isBound(outline) || isForwardOnly(kit, account, outline),
+    ...(outline?.references && { references: outline.references }),
     connectedAt: new Date(account.connectedAt),
     tokenExpiresAt: dateOrNull(account.expiresAt),
     rotateAt: dateOrNull(account.rotateAt),
     diesAt: dateOrNull(account.diesAt),
     lastUsedAt: dateOrNull(account.lastUsedAt),
   }
+}
+
+/** Of a token that is bound to a key of ours a borrower has no use. */
+function isBound({ tokenType, kept }: Outline): boolean {
+  return tokenType === 'DPoP' && kept.includes('dpopKey')
 }
 
 /** What its client is refused for is the trouble of every account of that client. */
@@ -86,19 +99,21 @@ async function standingOf(
   return client?.trouble ? { status: 'failing', reason: client.trouble } : account
 }
 
-function warningsOf(kit: Kit, account: AccountRow, granted: readonly string[]): readonly AccountWarning[] {
+function warningsOf(kit: Kit, account: AccountRow, missing: readonly string[]): readonly AccountWarning[] {
   const warnings: AccountWarning[] = []
   if (isExpiring(account, kit.now())) warnings.push('expiring')
-  if (lacksScopes(kit, account, granted)) warnings.push('missing-scopes')
+  if (missing.length > 0) warnings.push('missing-scopes')
   if (isRotationDue(account, kit.now())) warnings.push('rotation-due')
   return warnings
 }
 
-/** The provider gave less than the sign-in asks for. One that does not say what it gave, gave what was asked. */
-function lacksScopes(kit: Kit, { provider, flow }: AccountRow, granted: readonly string[]): boolean {
-  const signIn = kit.catalogue.find(provider)?.signIns.find((one) => one.flow === flow)
-  if (signIn === undefined || granted.length === 0) return false
-  return signIn.scopes.some((scope) => !SPELLED_OTHERWISE.includes(scope) && !granted.includes(scope))
+/** The provider gave less than it was asked for. One that does not say what it gave, gave what was asked. */
+function missingOf(kit: Kit, account: AccountRow, { scopes: granted, profile }: Outline): readonly string[] {
+  const { signIns = [] } = providerOf(kit, account, profile) ?? {}
+  const signIn = signIns.find(({ flow }) => flow === account.flow)
+  if (signIn === undefined || granted.length === 0) return []
+  const asked = new Set([...signIn.scopes, ...(profile.wished ?? [])])
+  return [...asked].filter((scope) => !SPELLED_OTHERWISE.includes(scope) && !granted.includes(scope))
 }
 
 export function addressOf(account: AccountRow): string {

@@ -7,8 +7,10 @@ import type { Callbacks } from '../model/callbacks.ts'
 import type { Proof } from '../model/caller.ts'
 import type { Client, Flow } from '../model/flow.ts'
 import type { Anchor } from '../model/gate.ts'
+import type { Mint } from '../model/mint.ts'
 import type { StreamingNetwork } from '../model/network.ts'
 import type { Catalogue } from '../model/provider.ts'
+import type { References } from '../model/references.ts'
 import type { Sockets } from '../model/sockets.ts'
 import { EVERY_OWNER, type Storage } from '../model/storage.ts'
 import { openPermits } from './asks/permits.ts'
@@ -21,8 +23,10 @@ import { type House, keeperDesk } from './keeper.ts'
 import { type KeyringParts, openKeyring } from './keys/keyring.ts'
 import { recognise } from './keys/recognise.ts'
 import type { Kit } from './kit.ts'
+import { openMinted } from './minting/minted.ts'
 import { openLanes } from './outbox/lanes.ts'
 import { IN_HAND_MS, takeUpOutbox, tellOwed } from './outbox/outbox.ts'
+import { openReadings } from './references.ts'
 import { accessTokens } from './renewing/access-tokens.ts'
 import { renewalsOver } from './renewing/single-flight.ts'
 import { openBreaker } from './schedule/breaker.ts'
@@ -32,6 +36,7 @@ import { chore, openSchedule, type Schedule, type Timer, usualTimer } from './sc
 import { sweeper } from './schedule/sweep.ts'
 import { lookAfter } from './schedule/upkeep.ts'
 import { recalledStanding } from './standing.ts'
+import { voucherAt } from './vouching.ts'
 import { openLedger } from './warm/ledger.ts'
 import { noMemory, openMemory } from './warm/memory.ts'
 import { watched } from './warm/watched.ts'
@@ -40,10 +45,16 @@ export interface BrokerParts extends Omit<House, 'startedAt'> {
   readonly storage: Storage
   readonly catalogue: Catalogue
   readonly flows: readonly Flow[]
+  readonly mints?: readonly Mint[] | undefined
   readonly network: StreamingNetwork
   readonly callbacks: Callbacks
+  /** Without it no value is read elsewhere. */
+  readonly references?: References | undefined
   readonly clients: Readonly<Record<string, Client>>
   readonly clientDocument?: string | undefined
+  readonly vendorLogins?: readonly string[] | undefined
+  /** Which program this is, on which computer, in words for a person. */
+  readonly device?: string | undefined
   readonly anchor: Anchor
   /** Which program stands behind a caller, where more can be known than the proof says. */
   readonly who?: (proof: Proof) => Who
@@ -112,13 +123,19 @@ export async function openBroker(parts: BrokerParts): Promise<RunningBroker> {
     storage,
     catalogue: parts.catalogue,
     flows: new Map(parts.flows.map((flow) => [flow.id, flow])),
+    mints: new Map((parts.mints ?? []).map((mint) => [mint.how, mint])),
     network: parts.network,
     happenings: openHappenings(now),
     callbacks: parts.callbacks,
     clients: parts.clients,
     clientDocument: parts.clientDocument,
+    vendorLogins: new Set(parts.vendorLogins),
+    device: parts.device,
     desk: (caller) => deskOf(kit, caller),
+    voucherAt: (whose, address) => voucherAt(kit, whose, address),
     accessTokens: accessTokens(monotonic),
+    readings: openReadings(parts),
+    minted: openMinted(now, monotonic, storage.shared === true),
     refreshing: new Map(),
     awaited: new Map(),
     breaker: openBreaker(monotonic),
@@ -195,6 +212,8 @@ export async function openBroker(parts: BrokerParts): Promise<RunningBroker> {
       for (const place of kit.returning.values()) await place.close()
       await chain.pause()
       kit.accessTokens.forgetAll()
+      kit.readings.forgetAll()
+      kit.minted.forgetAll()
       memory.forget()
       kit.streams.cut({}, isLocked())
       keeper.lock()

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openTestHouse, refusal, type TestHouse } from '../../test/house.ts'
+import type { CallerId } from '../model/caller.ts'
 import { Secret } from '../model/secret.ts'
 import { canary } from '../testing/canary.ts'
 import { type ListeningStandIn, type StandInRequest, standIn } from '../testing/stand-in.ts'
@@ -123,7 +124,7 @@ describe('connecting by a key', () => {
 
   it.each([
     ['a provider that nobody knows', { provider: 'nosuch' }, 'unknown-provider'],
-    ['a flow that the provider has not', { flow: 'device-code' }, 'unknown-flow'],
+    ['a flow that the provider has not', { flow: 'client-credentials' }, 'unknown-flow'],
     ['a provider that is no name', { provider: '../x' }, 'invalid-request'],
     ['a bucket that is no name', { bucket: 'a b' }, 'invalid-request'],
     ['a bucket in a bucket', { provider: 'openai/work', bucket: 'x' }, 'invalid-request'],
@@ -175,6 +176,26 @@ describe('an address that is taken', () => {
       message: 'openai is already connected',
       hint: 'valetkey reconnect openai, or valetkey connect openai/another-name beside it',
     })
+  })
+
+  it('says how to have both where the name means another way in', async () => {
+    await connect({ key })
+    expect(await refusal(connect(undefined, { provider: 'codex' }))).toEqual({
+      code: 'conflict',
+      message: 'openai is connected another way, and stays as it is',
+      hint: 'to have both: valetkey connect codex/another-name',
+    })
+  })
+
+  it('is not given a login of another kind by anybody but its owner', async () => {
+    await connect({ key })
+    const grants = [{ address: 'openai', may: ['connect'] }] as const
+    const { key: app } = await house.owner.narrow({ kind: 'key', grants })
+    const desk = house.as(app.id as CallerId)
+    const flow = 'device-code'
+    expect(await refusal(desk.reconnect('openai', { flow }))).toMatchObject({ code: 'conflict' })
+    expect(await desk.reconnect('openai')).toMatchObject({ flow: 'api-key', state: 'asking', instead: null })
+    expect(await house.owner.reconnect('openai', { flow: 'api-key' })).toMatchObject({ state: 'asking' })
   })
 
   it('leaves room for a bucket beside it', async () => {

@@ -23,6 +23,7 @@ import { refresh } from './refresh.ts'
 import { revoke, revokeAll } from './revoke.ts'
 import { revokeCaller } from './revoke-caller.ts'
 import { rotateEvery } from './rotation.ts'
+import { listFlows } from './sign-ins/listing.ts'
 import { listAccounts } from './standing.ts'
 import { listUsage } from './usage.ts'
 
@@ -42,6 +43,7 @@ export function deskOf(kit: Kit, caller: Caller): Desk {
     connect: awake(connect),
     reconnect: awake((kit, caller, address, request) => renew(kit, caller, 'reconnect', address, request)),
     rotate: awake((kit, caller, address, request) => renew(kit, caller, 'rotate', address, request)),
+    flows: awake(listFlows),
     flow: awake(lookAt),
     answer: awake(answer),
     cancel: awake(cancel),

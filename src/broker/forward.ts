@@ -9,8 +9,9 @@ import { blindFrames } from './forwarding/blind-frames.ts'
 import { blinds, isText, mayNotSee, refuseUnreadable, unpacked, unpacking } from './forwarding/blinds.ts'
 import { ask } from './forwarding/coming.ts'
 import { codingsOf } from './forwarding/decoding.ts'
-import { dressed, undress } from './forwarding/dress.ts'
+import { type Dressed, dressed, undress } from './forwarding/dress.ts'
 import { join } from './forwarding/join.ts'
+import { wholeOf } from './forwarding/kept-body.ts'
 import { takeBack } from './forwarding/openings.ts'
 import { RETRY_HEADER, type Send, type Sent, sendTwice } from './forwarding/sending.ts'
 import type { Stream } from './forwarding/streams.ts'
@@ -100,25 +101,41 @@ async function onLease(forwarding: Forwarding, whole: Whole): Promise<Leased> {
   const worn: Whole[] = []
   let sent = false
   const send: Send = async (wearing, body) => {
-    worn.push(wearing)
-    const { url, headers } = wearing === whole ? first : dressed(kit, wearing, crossing)
-    const more = { ...(isBlind && UNPACKED), ...lengthOf(body, crossing.length) }
+    if (worn.at(-1) !== wearing) worn.push(wearing)
+    const { url, headers, proofs, certificate } = wearing === whole ? first : dressed(kit, wearing, crossing)
+    const proved = proofs && Object.fromEntries(await proofs.prove(body))
+    const more = { ...proved, ...(isBlind && UNPACKED), ...lengthOf(body, crossing.length) }
     const answer = await ask(kit.network, url, {
       method: crossing.method,
       headers: Object.entries({ ...headers, ...more }).filter(([name]) => !(isBlind && PACKING.has(name))),
       body,
       signal: stream.signal,
       protocol: crossing.upgrade,
+      certificate,
     })
     sent = true
-    return answer
+    return proofs === undefined ? answer : { ...answer, again: await proofs.heed(answer) }
   }
-  const answered = await sendTwice(kit, whole, crossing.body ?? null, send).catch(async (error: unknown) => {
+  const answered = await sendAll(forwarding, { whole, first, send }).catch(async (error: unknown) => {
     if (!sent && isNotSent(error)) await Promise.all([takeBack(kit, lease, opening), giveBack()])
     throw error
   })
   stream.signal.throwIfAborted()
   return { ...(await heeded(kit, whole, answered)), lease: lease.id, worn }
+}
+
+interface ToSend {
+  readonly whole: Whole
+  readonly first: Dressed
+  readonly send: Send
+}
+
+/** What is signed with its body is sent once all of that is there. */
+async function sendAll({ kit, crossing, stream }: Forwarding, { whole, first, send }: ToSend): Promise<Sent> {
+  const { proofs } = first
+  const asked = crossing.body ?? null
+  const body = proofs?.needsBody ? await wholeOf(asked, stream.signal) : asked
+  return sendTwice(kit, whole, { body, mayProveAgain: proofs !== undefined }, send)
 }
 
 /** A body that is sent as it comes is as long as was said; every other is counted by who sends it. */

@@ -35,6 +35,7 @@ export interface Outline {
   readonly scopes: readonly string[]
   readonly wornScopes?: readonly string[]
   readonly tokenType: string
+  readonly references?: Readonly<Record<string, string>>
   readonly grantEndsAt?: string
   readonly idleEndsAt?: string
   readonly profile: Profile
@@ -43,9 +44,16 @@ export interface Outline {
   readonly fleeting: boolean
 }
 
-/** Never dies by itself, so it is only forwarded: whatever says of itself that it stands, or names no end. */
-export function isStanding({ standing, expiresAt }: Pick<Credential, 'standing'> & { expiresAt: unknown }) {
-  return standing || expiresAt === null
+/**
+ * Never dies by itself, so it is only forwarded: whatever says of itself that it stands, or names no end. Of
+ * what lies elsewhere the end is known only when it is read; that it has one is known before.
+ */
+export function isStanding({
+  standing,
+  expiresAt,
+  references,
+}: Pick<Credential, 'standing' | 'references'> & { expiresAt: unknown }): boolean {
+  return standing || (expiresAt === null && references === undefined)
 }
 
 /**
@@ -179,7 +187,7 @@ function outlineOf(
   { credential, profile, issuedAt }: Grant,
   from: Provenance,
 ): Outline {
-  const { wornScopes, grantEndsAt, idleEndsAt } = credential
+  const { wornScopes, references, grantEndsAt, idleEndsAt } = credential
   return {
     worn: Object.keys(credential.worn),
     kept: Object.keys(credential.kept),
@@ -189,6 +197,7 @@ function outlineOf(
     scopes: credential.scopes,
     tokenType: credential.tokenType,
     ...(wornScopes && { wornScopes }),
+    ...(references && { references }),
     ...(grantEndsAt && { grantEndsAt: grantEndsAt.toISOString() }),
     ...(idleEndsAt && { idleEndsAt: idleEndsAt.toISOString() }),
     profile,

@@ -17,6 +17,7 @@ export function hearOthers(kit: Kit): void {
     // What was ended elsewhere in the meantime may be among it.
     if (what === 'missed') {
       lookAtCallers(kit)
+      kit.minted.forgetAll()
       return kit.accessTokens.forgetAll()
     }
     if (what.table === 'asks') last = last.then(() => hearAsk(what)).catch(() => undefined)
@@ -24,7 +25,8 @@ export function hearOthers(kit: Kit): void {
     if (what.table === 'leases') return kit.streams.lookAt(what.record)
     if (what.table === 'keys') return lookAtCallers(kit, what.record)
     if (what.table !== 'accounts') return
-    if (!LIVING.includes(what.is)) kit.accessTokens.forget(what.record)
+    if (!LIVING.includes(what.is))
+      for (const known of [kit.accessTokens, kit.minted]) known.forget(what.record)
     for (const wake of kit.awaited.get(what.record) ?? []) wake()
     last = last.then(() => passOn(kit, what, heard)).catch(() => undefined)
   })

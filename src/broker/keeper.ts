@@ -120,6 +120,8 @@ async function lock(kit: Kit, house: House, caller: Caller): Promise<VaultStatus
   await renewalsOver(kit, LAST_ANSWERS_MS)
   await kit.chain.pause()
   kit.accessTokens.forgetAll()
+  kit.readings.forgetAll()
+  kit.minted.forgetAll()
   kit.memory.forget()
   kit.streams.cut({}, isLocked())
   house.keeper.lock()

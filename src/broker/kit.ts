@@ -2,8 +2,9 @@ import { ValetkeyError, type Who } from '#client'
 import type { Callbacks, OpenCallback } from '../model/callbacks.ts'
 import type { Caller, Proof } from '../model/caller.ts'
 import type { Credential } from '../model/credential.ts'
-import type { Client, Flow } from '../model/flow.ts'
+import type { Client, Flow, Voucher } from '../model/flow.ts'
 import type { AuditChain, Gate, Passage } from '../model/gate.ts'
+import type { Mint } from '../model/mint.ts'
 import type { StreamingNetwork } from '../model/network.ts'
 import type { Catalogue } from '../model/provider.ts'
 import type { AccountRow, Storage } from '../model/storage.ts'
@@ -15,7 +16,9 @@ import type { Whole } from './grants.ts'
 import type { Happenings } from './happenings.ts'
 import type { Keyring } from './keys/keyring.ts'
 import type { Windows } from './limits.ts'
+import type { Minted } from './minting/minted.ts'
 import type { Lanes } from './outbox/lanes.ts'
+import type { Readings } from './references.ts'
 import type { AccessTokens } from './renewing/access-tokens.ts'
 import type { Breaker } from './schedule/breaker.ts'
 import type { Pace } from './schedule/pace.ts'
@@ -31,16 +34,31 @@ export interface Kit {
   readonly storage: Storage
   readonly catalogue: Catalogue
   readonly flows: ReadonlyMap<string, Flow>
+  /** How less than all of an account is had, by what a sign-in calls it. */
+  readonly mints: ReadonlyMap<string, Mint>
   readonly network: StreamingNetwork
   readonly happenings: Happenings
   readonly callbacks: Callbacks
   /** The clients that come with this installation, by their provider. */
   readonly clients: Readonly<Record<string, Client>>
+  /** Which program this is, on which computer, in words for a person. */
+  readonly device: string | undefined
   /** Where the public document is that describes this client, if the operator has one. */
   readonly clientDocument: string | undefined
+  /** The providers whose vendor's own sign-in the operator switched on here. */
+  readonly vendorLogins: ReadonlySet<string>
   /** The desk of a caller, for what comes in by another way than a door. */
   readonly desk: (caller: Caller) => Desk
+  /** What an account says of who its owner is; nobody but they themselves have it say so. */
+  readonly voucherAt: (
+    whose: Pick<AccountRow, 'owner'> & { readonly id: string },
+    address: string,
+  ) => Promise<Voucher>
   readonly accessTokens: AccessTokens
+  /** What accounts have elsewhere, as it was read there last. */
+  readonly readings: Readings
+  /** What was minted for whoever wished less than all. */
+  readonly minted: Minted
   /** The renewals under way, by their account. */
   readonly refreshing: Map<string, Promise<Whole>>
   /** Who waits for what another broker writes of an account. */

@@ -119,5 +119,7 @@ export function viewLease(row: LeaseRow, account: AccountRow): Lease {
     count: row.count,
     purpose: row.purpose,
     scopes: row.scopes?.split(' ') ?? [],
+    audience: row.audience,
+    repositories: row.repositories?.split(' ') ?? [],
   }
 }

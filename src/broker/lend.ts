@@ -1,14 +1,18 @@
 import { readPurpose, ValetkeyError } from '#client'
-import type { Caller } from '../model/caller.ts'
+import { type Caller, isOwner } from '../model/caller.ts'
 import type { Credential } from '../model/credential.ts'
+import type { Mint, Wish } from '../model/mint.ts'
 import { Secret } from '../model/secret.ts'
 import type { AccountRow } from '../model/storage.ts'
-import type { LendRequest, Lent } from '../model/words.ts'
+import type { Lease, LendRequest, Lent } from '../model/words.ts'
+import { isBound } from '../protocol/proving.ts'
 import { addressOf } from './accounts.ts'
 import { takeBack } from './forwarding/openings.ts'
 import { isStanding, type Whole } from './grants.ts'
 import { accountOf, behind, type Kit } from './kit.ts'
 import { holdTo } from './limits.ts'
+import { mintOf } from './minting/lendable.ts'
+import { mintedWhole, noLess, wishInWords, wishOf } from './minting/minting.ts'
 import { freshWhole } from './refresh.ts'
 import { refusedAnyway, renewRefused } from './renewing/refused.ts'
 
@@ -30,24 +34,53 @@ export async function lend(
     async () => {
       const of = accountOf(passage, request.address)
       const purpose = readPurpose(request.purpose)
+      const wish = wishOf(request)
       const whole = await freshWhole(kit, of, request.minValidity)
-      const { account, credential } = await instead(kit, caller, whole, request.refused)
-      if (verb === 'lend') refuseStanding(account, credential)
+      const mint = verb === 'lend' ? howMinted(kit, whole, wish) : undefined
+      if (mint === undefined && wish !== undefined) throw noLess(whole.account)
+      if (!isOwner(caller) && wish && mint?.isBeyond?.(whole.profile, wish)) throw onlyTheOwner(whole.account)
+      // Nobody has the provider asked for what he would not be lent.
+      const held = mint && (await holdTo(kit, caller, passage, verb))
+      giveBack = held ?? giveBack
+      const { account, credential } = await (mint
+        ? mintedWhole(kit, mint, whole, wish ?? {}, request)
+        : instead(kit, caller, whole, request.refused))
+      if (verb === 'lend') refuseUnlendable(account, credential)
       refuseDead(account, credential, kit.now(), request.minValidity)
-      await holdTo(kit, caller, passage, verb)
+      if (held === undefined) giveBack = await holdTo(kit, caller, passage, verb)
       const { worn, tokenType, expiresAt, scopes } = credential
       const asked = { account, caller: caller.id, verb, purpose, dies: expiresAt }
-      const opening = { ...asked, scopes: credential.wornScopes ?? scopes }
+      const opening = { ...asked, scopes: credential.wornScopes ?? scopes, wish }
       const lease = await kit.openings(opening)
-      giveBack = () => takeBack(kit, lease, opening)
+      const before = giveBack
+      giveBack = async () => void (await Promise.all([takeBack(kit, lease, opening), before()]))
       return { lease, token: firstOf(credential), fields: worn, tokenType, expiresAt, scopes }
     },
-    ({ lease: { purpose, id } }) => (purpose === null ? id : `${purpose}, ${id}`),
+    ({ lease }) => inWords(lease, wishOf(request)),
   ).catch(async (error: unknown) => {
     // What could not be put on record was not lent, and is not counted.
     await giveBack().catch(() => undefined)
     throw error
   })
+}
+
+function onlyTheOwner(account: AccountRow): ValetkeyError {
+  const address = addressOf(account)
+  return new ValetkeyError('not-allowed', `only the owner may wish for more than ${address} itself may do`, {
+    hint: 'ask the owner to connect it as an account of its own',
+  })
+}
+
+/** For a wish, and in the place of what never dies. */
+function howMinted(kit: Kit, { account, credential }: Whole, wish: Wish | undefined): Mint | undefined {
+  return wish !== undefined || isStanding(credential) ? mintOf(kit, account) : undefined
+}
+
+/** With what was minted, where something was. */
+function inWords({ purpose, id, scopes, repositories }: Lease, wish: Wish | undefined): string {
+  const held = { ...(scopes.length > 0 && { scopes }), ...(repositories.length > 0 && { repositories }) }
+  const minted = wish === undefined ? [] : wishInWords({ ...wish, ...held })
+  return [purpose ?? [], minted, id].flat().join(', ')
 }
 
 /**
@@ -82,11 +115,16 @@ function firstOf({ worn }: Credential): Secret {
   return Object.values(worn)[0] ?? new Secret('')
 }
 
-/** The gate judged by the account's row, which anybody may have written; this is what was sealed. */
-function refuseStanding(account: AccountRow, credential: Credential): void {
-  if (!isStanding(credential)) return
+/**
+ * The gate judged by the account's row, which anybody may have written; this is what was sealed. And a token that is
+ * bound to a key of ours is of no use to whoever has not got that.
+ */
+function refuseUnlendable(account: AccountRow, credential: Credential): void {
+  const isOurs = isBound(credential)
+  if (!isOurs && !isStanding(credential)) return
   const address = addressOf(account)
-  throw new ValetkeyError('forward-only', `the key of ${address} never dies by itself`, {
+  const why = isOurs ? 'is bound to a key that is not lent' : 'never dies by itself'
+  throw new ValetkeyError('forward-only', `the ${isOurs ? 'token' : 'key'} of ${address} ${why}`, {
     hint: `valetkey forward ${address} GET /…`,
   })
 }

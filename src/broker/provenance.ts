@@ -1,6 +1,7 @@
 import { formatAddress, ValetkeyError } from '#client'
 import type { Profile } from '../model/credential.ts'
 import type { Client } from '../model/flow.ts'
+import type { Provider } from '../model/provider.ts'
 import type { AccountRow, Rows } from '../model/storage.ts'
 import { clientIdAt, issuerAt } from './clients/clients.ts'
 import type { Kit } from './kit.ts'
@@ -19,12 +20,22 @@ export interface Provenance {
 
 type Whence = Pick<AccountRow, 'provider' | 'bucket' | 'flow'>
 
-export function provenanceOf(kit: Kit, account: Whence, { vars }: Profile): Provenance {
+/** The provider as whoever came in that way sees it; by a client of the owner's own that is all of it. */
+export function providerOf(
+  { catalogue }: Pick<Kit, 'catalogue'>,
+  { provider, flow }: Pick<AccountRow, 'provider' | 'flow'>,
+  profile: { readonly ownServer?: string | undefined } | undefined,
+): Provider | undefined {
+  return catalogue.find(provider, profile?.ownServer === undefined ? flow : undefined)
+}
+
+export function provenanceOf(kit: Kit, account: Whence, profile: Profile): Provenance {
   const { bucket, flow } = account
-  const provider = kit.catalogue.find(account.provider)
+  const provider = providerOf(kit, account, profile)
   if (provider === undefined) return { bucket, flow, origins: [], issuer: null }
+  const { vars, ownServer } = profile
   const origins = kit.catalogue.destination(provider, vars).own
-  return { bucket, flow, origins, issuer: issuerAt(kit, provider, vars) ?? null }
+  return { bucket, flow, origins, issuer: ownServer ?? issuerAt(kit, provider, vars) ?? null }
 }
 
 /** The same with the client of ours that it is issued to, as it is registered at this moment. */
@@ -35,7 +46,7 @@ export async function wholeProvenance(
   profile: Profile,
 ): Promise<Provenance> {
   const from = provenanceOf(kit, account, profile)
-  const provider = kit.catalogue.find(account.provider)
+  const provider = providerOf(kit, account, profile)
   const client = provider && from.issuer !== null ? await clientIdAt(kit, rows, provider, from.issuer) : null
   return { ...from, client }
 }

@@ -188,7 +188,7 @@ describe('a token that soon dies', () => {
     goOn()
     expect(await lent).toMatchObject({ code: 'not-recorded' })
     away = false
-    const all = await Promise.all([lend(), lend(), house.owner.refresh('practice').then(lend)])
+    const all = await Promise.all([lend(), lend(), house.owner.refresh('practice').then(() => lend())])
     await wait(1000)
     expect(new Set([...all, await lend()])).toEqual(new Set([upstream.token]))
     await house.tick()

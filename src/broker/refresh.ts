@@ -5,6 +5,7 @@ import type { Account } from '../model/words.ts'
 import { addressOf, showAccount } from './accounts.ts'
 import { isRenewable, takeWhole, type Whole } from './grants.ts'
 import { accountOf, behind, type Kit, notConnected } from './kit.ts'
+import { readAnew, wearsReference, withWorn } from './referred.ts'
 import { livingOf } from './renewing/ending.ts'
 import { lives, renew } from './renewing/renewing.ts'
 import { once } from './renewing/single-flight.ts'
@@ -23,15 +24,26 @@ export async function refresh(kit: Kit, caller: Caller, address: string): Promis
   const passage = await kit.gate.pass(caller, 'refresh', { address })
   return behind(passage, async () => {
     const whole = livingOf(await takeWhole(kit, accountOf(passage, address)))
-    const { account } = await once(kit, whole, (present) => renew(kit, present))
+    const { account } = wearsReference(whole.credential)
+      ? await readAnew(kit, whole)
+      : await once(kit, whole, (present) => renew(kit, present))
     const shown = await showAccount(kit, account.owner, account.id)
     if (shown === undefined) throw notConnected(address)
     return shown
   })
 }
 
-/** The grant with a credential that lives long enough, renewed inside this call when it must be. */
+/**
+ * The grant with a credential that lives long enough, renewed inside this call when it must be, or read where
+ * it lies.
+ */
 export async function freshWhole(kit: Kit, of: AccountRow, minValiditySeconds?: number): Promise<Whole> {
+  const whole = await freshKept(kit, of, minValiditySeconds)
+  if (!wearsReference(whole.credential)) return whole
+  return withWorn(kit, whole, Math.max(0, (minValiditySeconds || 0) * 1000))
+}
+
+async function freshKept(kit: Kit, of: AccountRow, minValiditySeconds?: number): Promise<Whole> {
   const since = kit.memory.moment()
   const known = kit.memory.whole(of)
   const whole = livingOf(known ?? (await takeWhole(kit, of)))
@@ -69,7 +81,7 @@ function isOver(error: unknown): boolean {
 }
 
 /** How much life has to be left. More than there ever was is not to be had by renewing either. */
-function marginOf(whole: Whole, minValiditySeconds = Number.NaN): number {
+export function marginOf(whole: Whole, minValiditySeconds = Number.NaN): number {
   const asked = minValiditySeconds * 1000
   const life = lifeOf(whole.credential.expiresAt, whole.issuedAt)
   return Math.max(asked < life ? asked : usualMargin(whole), ROUNDING_MS)

@@ -8,9 +8,19 @@ import { isOver } from './forwarding/streams.ts'
 import { endAllCallers } from './keys/ending.ts'
 import { accountOf, behind, type Kit, notConnected } from './kit.ts'
 import { type Cut, cutOff } from './outbox/cutting.ts'
-import { inShort, putOnRecord, queued, type Told, tellNow, unreadable } from './outbox/outbox.ts'
+import {
+  asSaid,
+  inShort,
+  isDead,
+  putOnRecord,
+  queued,
+  type Told,
+  tellNow,
+  unreadable,
+} from './outbox/outbox.ts'
 import { stopWaiting } from './sign-ins/sessions.ts'
 import { tell } from './telling.ts'
+import { endVouchedFor } from './vouched-for.ts'
 
 /** So many accounts are cut off in one transaction. */
 const AT_ONCE = 100
@@ -83,6 +93,10 @@ async function endAccounts(
   const cuts: Cut[] = []
   for (let at = 0; at < accounts.length; at += AT_ONCE)
     cuts.push(...(await cutSome(kit, accounts.slice(at, at + AT_ONCE))))
+  await endVouchedFor(
+    kit,
+    cuts.map(({ account }) => account),
+  )
   for (const { account } of cuts) await tell(kit, 'revoked', account, bound.get(account.id) ?? [])
   const told = await tellNow(
     kit,
@@ -109,22 +123,25 @@ async function cutSome(kit: Kit, accounts: readonly AccountRow[]): Promise<reado
   return cuts
 }
 
-function forget({ accessTokens, unwritten, troubles, streams }: Kit, accountId: string): void {
+function forget({ accessTokens, minted, readings, ...kit }: Kit, accountId: string): void {
+  const { unwritten, troubles, streams } = kit
   streams.cut({ accountId }, isOver('the account was revoked'))
   accessTokens.forget(accountId)
+  minted.forget(accountId)
+  readings.forgetAll()
   unwritten.delete(accountId)
   troubles.delete(accountId)
 }
 
 function receiptOf(kit: Kit, cut: Cut, told: Told): Receipt {
-  const { account, owed, isReadable, lent, leasesEnded, bindingsEnded } = cut
+  const { account, owed, isReadable, lent, isAllKnown, leasesEnded, bindingsEnded } = cut
   const lines = isReadable ? owed.flatMap(({ id }) => told.get(id) ?? [queued()]) : [unreadable()]
   return {
     accountId: account.id,
     address: addressOf(account),
     at: kit.now(),
-    lines,
-    livesOn: lines.every(({ state }) => state === 'died') ? [] : lent,
+    lines: asSaid(lines),
+    livesOn: isAllKnown && isDead(lines) ? [] : lent,
     leasesEnded,
     bindingsEnded,
   }

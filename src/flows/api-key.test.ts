@@ -27,7 +27,7 @@ async function at(id: string, route: StandInRoute, { known = {}, insist = false 
   closing.push(there.close, network.close)
   const catalogue = openCatalogue({ builtIn, own: [], origins: { [id]: there.origin } })
   const provider = catalogue.find(id)
-  const signIn = provider?.signIns[0]
+  const signIn = provider?.signIns.find(({ flow }) => flow === 'api-key')
   if (!provider || !signIn) throw new Error(`there is no ${id}`)
   const context: FlowContext = {
     provider,

@@ -1,32 +1,12 @@
-import { z } from 'zod'
 import { ValetkeyError } from '#client'
 import type { Credential, Profile } from '../model/credential.ts'
 import type { Flow, FlowContext, FlowTurn, RevokedPiece } from '../model/flow.ts'
 import type { Destination } from '../model/provider.ts'
 import { wear } from '../protocol/presentation.ts'
-import { blankless, confirmed, filled } from './filled.ts'
-import {
-  credentialOf,
-  KEEP,
-  misshapen,
-  openQuestions,
-  own,
-  questions,
-  type Values,
-  varsOf,
-  type Why,
-  whySchema,
-} from './key-fields.ts'
-import { liveCheck } from './live-check.ts'
-import { recall, remember } from './memory.ts'
-
-const memorySchema = z.strictObject({
-  values: z.record(z.string(), z.string()),
-  why: whySchema.optional(),
-  mayKeep: z.boolean(),
-})
-
-type Memory = z.infer<typeof memorySchema>
+import { isProved } from '../protocol/proving.ts'
+import { askFor, byForm } from './filled/form.ts'
+import { credentialOf, misshapen, type Values, varsOf, type Why } from './filled/key-fields.ts'
+import { liveCheck } from './filled/live-check.ts'
 
 /**
  * A key that a person has: asked for, checked by its form, tried at the provider. It is kept when
@@ -34,29 +14,13 @@ type Memory = z.infer<typeof memorySchema>
  */
 export const apiKeyFlow: Flow = {
   id: 'api-key',
+  label: 'a key',
   nature: 'pure',
   comesBack: false,
   // Only a person ends it.
   endsAlone: true,
 
-  async begin(context) {
-    const asked = questions(context)
-    const known = asked.flatMap(({ name }) => {
-      const value = blankless(name, own(context.known, name))
-      return value ? [[name, value] as const] : []
-    })
-    const values = Object.fromEntries(known)
-    const complete = asked.every(({ name, optional }) => optional || Object.hasOwn(values, name))
-    return complete ? settle(context, values, false) : ask(context, { values, mayKeep: false })
-  },
-
-  async next(context, memory, answer) {
-    const held = recall(memorySchema, memory)
-    if (answer === undefined) return ask(context, held)
-    const given = filled(openQuestions(context, held), answer)
-    const { [KEEP]: _, ...fresh } = Object.fromEntries(given)
-    return settle(context, { ...held.values, ...fresh }, confirmed(given, KEEP))
-  },
+  ...byForm({ settle }),
 
   async revoke({ provider, signIn }, credential) {
     const at = signIn.console ?? (provider.revoke.how === 'console' ? provider.revoke.at : undefined)
@@ -114,20 +78,7 @@ function whyNot({ message, code }: ValetkeyError): Why {
 }
 
 function again(context: FlowContext, values: Values, why: Why, mayKeep: boolean): FlowTurn {
-  return ask(context, { values, why, mayKeep })
-}
-
-function ask(context: FlowContext, held: Memory): FlowTurn {
-  const { console: at } = context.signIn
-  return {
-    step: {
-      ask: 'fill',
-      fields: openQuestions(context, held),
-      ...held.why,
-      ...(at === undefined ? {} : { at: new URL(at) }),
-    },
-    memory: remember(held),
-  }
+  return askFor(context, { values, why, mayKeep })
 }
 
 function destinationFor({ catalogue, provider }: FlowContext, vars: Values): Destination | ValetkeyError {
@@ -141,7 +92,8 @@ function destinationFor({ catalogue, provider }: FlowContext, vars: Values): Des
 
 function isWearable({ provider, signIn }: FlowContext, credential: Credential): boolean {
   try {
-    return wear(signIn.present, provider.headers, credential).length > 0
+    const worn = wear(signIn.present, provider.headers, credential)
+    return worn.length > 0 || isProved(signIn.present, credential)
   } catch (error) {
     if (error instanceof ValetkeyError && error.code === 'key-format') return false
     throw error

@@ -184,7 +184,7 @@ describe('what comes back', () => {
     const refusal = 'error=bad_verification_code&error_description=x'
     there.play({ callback: (it) => it.delete('iss'), token: () => ({ headers: form, body: refusal }) })
     await expect(signInBy(flow, { ...context, provider }, there.consent)).rejects.toMatchObject({
-      code: 'exchange-failed',
+      code: 'invalid-code',
     })
   })
 

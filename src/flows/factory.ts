@@ -3,16 +3,16 @@ import type { Credential } from '../model/credential.ts'
 import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
 import { Secret } from '../model/secret.ts'
 import type { FlowAnswer, FlowStep } from '../model/words.ts'
-import { credentialOf, succeeding } from './authorization-credential.ts'
-import { type Looking, lookAt } from './factory-polling.ts'
+import { credentialOf, succeeding } from './authorization/credential.ts'
+import { type Looking, lookAt } from './factory/polling.ts'
 import {
   answerOf,
   type Begun,
   FIELDS,
   type FlowFactories,
   type OAuthFlowInterface,
-} from './factory-shapes.ts'
-import { ISSUED, type Issued, issuedBefore, readIssued, tokensOf } from './issued.ts'
+} from './factory/shapes.ts'
+import { ISSUED, type Issued, issuedBefore, readIssued, tokensOf } from './issued/issued.ts'
 
 export const FACTORY_FLOW = 'factory'
 

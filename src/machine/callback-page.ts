@@ -40,8 +40,10 @@ export function answerPage(
 }
 
 /** What the person sees in the browser once the sign-in is decided. `app` is whose wish it was. */
-export function endingPage({ done, provider, failure }: Ending, app: string): string {
+export function endingPage({ done, asks, provider, failure }: Ending, app: string): string {
   if (done) return page(`Connected to ${provider}`, `You can close this window and go back to ${app}.`, CLOSE)
+  if (asks)
+    return page(`One question about ${provider} is left`, `Go back to ${app} and answer it there.`, CLOSE)
   return page(`${provider} was not connected`, `${whyOf(failure)} ${nextFor(failure, app)}`, '')
 }
 
@@ -64,6 +66,7 @@ const NEXT: Partial<Record<ErrorCode, (app: string) => string>> = {
   'access-denied': (app) => `If you did not mean that, go back to ${app} and connect it once more.`,
   conflict: (app) => `Go back to ${app}: it says how to keep both, or to replace the one that is there.`,
   'provider-not-configured': (app) => `Go back to ${app}: it says what has to be put right first.`,
+  'vendor-policy': (app) => `Go back to ${app}: it says how else to connect it.`,
   cancelled: (app) => `Go back to ${app} if you want to begin anew.`,
   locked: (app) => `Unlock ${app}, and try again.`,
 }

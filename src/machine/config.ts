@@ -21,6 +21,8 @@ const configSchema = z
     pins: z.record(pinnedHost, z.array(pin).min(1)).optional(),
     /** The public address of a document that describes this client, for servers that take one for an id. */
     clientDocument: z.string().refine(isDocument, 'is not an https address with a path').optional(),
+    /** Providers whose vendor's own sign-in is used here although it forbids that, or has ended it. */
+    vendorLogins: z.array(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/)).optional(),
     /** Where browsers come back to from a provider: to a port of their own, or to the page's. */
     callback: z.enum(['loopback', 'page']).optional(),
     port: z
@@ -49,6 +51,7 @@ const FIELDS = [
   'allow',
   'pins',
   'clientDocument',
+  'vendorLogins',
   'callback',
   'port',
 ] as const satisfies ReadonlyArray<keyof Config>

@@ -75,11 +75,12 @@ async function checkFolder(folder: string, tighten: boolean | undefined): Promis
 /**
  * Below a folder that everybody writes, such as /tmp, each step has to be ours or root's: whoever
  * was there first could otherwise exchange what lies further down. Elsewhere the way is the
- * operator's, but it may not lead through a folder in which anybody can rename anything.
+ * operator's, but it may not lead through a folder in which anybody can rename anything. Where it has to be
+ * ours, that holds of every step of it.
  */
-async function checkWayTo(folder: string): Promise<void> {
+export async function checkWayTo(folder: string, { isOurs = false } = {}): Promise<void> {
   if (process.getuid === undefined) return
-  let shared = false
+  let shared = isOurs
   for (const step of stepsTo(folder)) {
     const link = await lstat(step).catch(missing)
     if (link === undefined) return

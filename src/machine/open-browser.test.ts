@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { leave } from '../../test/leave.ts'
 import { until } from '../../test/real.ts'
 import { canary } from '../testing/canary.ts'
-import { openBrowser } from './open-browser.ts'
+import { hasBrowser, openBrowser } from './open-browser.ts'
 
 let temp: string
 beforeEach(async () => {
@@ -36,7 +36,7 @@ describe('opening a browser', () => {
     ['darwin', 'open', {}, []],
     ['win32', 'rundll32', {}, ['url.dll,FileProtocolHandler']],
   ] as const)(
-    '[security 3.1] hands the opener one file that leads to the link: %s, %s',
+    '[security 3.1] [security 5.5] hands the opener one file that leads to the link: %s, %s',
     async (platform, name, more, first) => {
       const env = { ...(await opener(name)), ...more }
       const url = new URL('https://login.example/?a=1&b=$(touch x);`y`|z\'"#code"<b>')
@@ -116,5 +116,19 @@ describe('opening a browser', () => {
       },
     )
     expect(await readdir(temp)).not.toContain('seen')
+  })
+})
+
+describe('whether there is a browser that a person here would see', () => {
+  it.each([
+    ['on a desktop', 'linux', { DISPLAY: ':0' }, true],
+    ['under Wayland', 'linux', { WAYLAND_DISPLAY: 'wayland-0' }, true],
+    ['where an editor far away names its opener', 'linux', { BROWSER: '/bin/open' }, true],
+    ['without a display', 'linux', {}, false],
+    ['on a Mac', 'darwin', {}, true],
+    ['on a Mac, over SSH', 'darwin', { SSH_CONNECTION: '10.0.0.1 1 10.0.0.2 22' }, false],
+    ['on Windows', 'win32', {}, true],
+  ] as const)('%s', (_, platform, env, there) => {
+    expect(hasBrowser({ platform, env })).toBe(there)
   })
 })

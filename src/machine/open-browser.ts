@@ -30,6 +30,13 @@ export async function openBrowser(url: URL, options: BrowserOptions): Promise<vo
   await handOver(file, options)
 }
 
+/** Whether there is a browser that a person here would see: over SSH it would open at the far end. */
+export function hasBrowser({ env, platform }: Pick<BrowserOptions, 'env' | 'platform'>): boolean {
+  const hasDisplay = Boolean(env['DISPLAY'] || env['WAYLAND_DISPLAY'])
+  if (env['BROWSER'] || hasDisplay) return true
+  return (platform === 'darwin' || platform === 'win32') && !env['SSH_CONNECTION']
+}
+
 /** A URL as it is printed holds no quotes and no angle brackets but in its fragment. */
 function leadingTo({ href }: URL): string {
   const link = href.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;')

@@ -19,6 +19,8 @@ export interface RedirectWish {
 /** What the person's browser is told once the sign-in is decided. */
 export interface Ending {
   readonly done: boolean
+  /** Nothing went wrong, and something is asked that the browser does not answer. */
+  readonly asks?: true
   /** Which provider, in its own name. */
   readonly provider: string
   readonly failure?: Failure

@@ -12,6 +12,8 @@ export interface Credential {
   /** What the worn token may do by itself, where its provider said that this is less than was granted. */
   readonly wornScopes?: readonly string[]
   readonly tokenType: string
+  /** By field: what its owner gave instead of a value, which is read there at each use and never kept. */
+  readonly references?: Readonly<Record<string, string>>
   /** When the grant itself is over, whatever is done; null or absent where nobody said so. */
   readonly grantEndsAt?: Date | null
   /** When the grant is over unless it is renewed before; each renewal moves it on. */
@@ -23,6 +25,10 @@ export interface Profile {
   readonly subject: string | null
   readonly displayName: string | null
   readonly vars: Readonly<Record<string, string>>
+  /** What was asked for besides what the sign-in always asks for. */
+  readonly wished?: readonly string[]
+  /** Issued at endpoints that a client of the owner's own brought along: by what its registration is known. */
+  readonly ownServer?: string
   readonly email?: string
   readonly emailVerified?: boolean
   readonly name?: string

@@ -1,13 +1,22 @@
 import type { Duplex, Readable, Writable } from 'node:stream'
+import type { Secret } from './secret.ts'
 
 /** A pin: `sha256/`, and the SHA-256 digest in base64 of the public key (SPKI) of a certificate. */
 export const PIN = /^sha256\/[A-Za-z0-9+/]{43}=$/
+
+/** By what one is known at the other end of a connection (RFC 8705): a certificate and its key, as PEM. */
+export interface ClientCertificate {
+  readonly chain: Secret
+  readonly key: Secret
+}
 
 export interface Outgoing {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>> | ReadonlyArray<readonly [string, string]>
   readonly body?: ReadableStream<Uint8Array> | Uint8Array | string | null
   readonly signal?: AbortSignal | undefined
+  /** Shown to whoever is asked. Only what shows the same goes over the same connection. */
+  readonly certificate?: ClientCertificate | undefined
 }
 
 /** The way out. Nothing else in the house dials. */
@@ -35,6 +44,7 @@ export interface Sending {
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   readonly body?: Readable | Uint8Array | string | null
   readonly signal?: AbortSignal | undefined
+  readonly certificate?: ClientCertificate | undefined
 }
 
 /** What becomes of a body on its way: pieces go in as they come, and as much comes out as is ready. */

@@ -125,6 +125,10 @@ export interface LeaseRow extends Owned {
   purpose: string | null
   /** Those of the credential that was lent, separated by spaces. */
   scopes: string | null
+  /** For whom or as whom it was minted. */
+  audience: string | null
+  /** Those that it was minted for alone, separated by spaces. */
+  repositories: string | null
 }
 
 export type FlowPurpose = 'connect' | 'reconnect' | 'rotate'

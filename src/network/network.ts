@@ -3,8 +3,9 @@ import type { LookupFunction } from 'node:net'
 import { getCACertificates } from 'node:tls'
 import { Agent, buildConnector, fetch } from 'undici'
 import { ValetkeyError } from '#client'
-import type { Outgoing, StreamingNetwork } from '../model/network.ts'
+import type { ClientCertificate, Outgoing, Sending, StreamingNetwork } from '../model/network.ts'
 import { closedAddress, closedHost } from './addresses.ts'
+import { agentsBy } from './agents.ts'
 import { answerOf } from './answer.ts'
 import { type Opened, openedBy } from './opened.ts'
 import { judgePin, type Pins, type PinsByHost, pinsBy } from './pins.ts'
@@ -35,34 +36,41 @@ const PATIENT_SECONDS = 600
 /** The way out. Every request is judged by its address, and again at each new connection. */
 export function openNetwork(options: NetworkOptions): StreamingNetwork {
   const opened = openedBy(options.allow)
-  const agent = new Agent({
-    connect: guardedConnector(opened, options),
-    // Both directions of a stream pass more predictably over HTTP/1.1.
-    allowH2: false,
-    headersTimeout: (options.answerSeconds ?? 30) * 1000,
-    bodyTimeout: (options.silenceSeconds ?? 300) * 1000,
-  })
+  const agents = agentsBy(
+    (certificate) =>
+      new Agent({
+        connect: guardedConnector(opened, options, certificate),
+        // Both directions of a stream pass more predictably over HTTP/1.1.
+        allowH2: false,
+        headersTimeout: (options.answerSeconds ?? 30) * 1000,
+        bodyTimeout: (options.silenceSeconds ?? 300) * 1000,
+      }),
+  )
   const headersTimeout = (options.answerSeconds ?? PATIENT_SECONDS) * 1000
-  const asking = { agent, maxBytes: options.maxBytes, headersTimeout }
+  const asking = (request: Sending) => ({
+    agent: agents.of(request),
+    maxBytes: options.maxBytes,
+    headersTimeout,
+  })
   return {
     stream: async (url, request, begun) => {
       judge(url, opened)
-      return streamOver(asking, url, request, begun)
+      return streamOver(asking(request), url, request, begun)
     },
     upgrade: async (url, request, begun) => {
       judge(url, opened)
-      return upgradeOver(asking, url, request, begun)
+      return upgradeOver(asking(request), url, request, begun)
     },
     fetch: async (url, request = {}) => {
       judge(url, opened)
       try {
-        const answer = await fetch(url, { ...initOf(url, request), dispatcher: agent })
+        const answer = await fetch(url, { ...initOf(url, request), dispatcher: agents.of(request) })
         return answerOf(answer, { url, signal: request.signal, maxBytes: options.maxBytes })
       } catch (error) {
         throw troubleOf(error, url.host, request.signal)
       }
     },
-    close: () => agent.destroy(),
+    close: () => agents.close(),
   }
 }
 
@@ -109,11 +117,15 @@ function* pairs(headers: Outgoing['headers'] = {}): Generator<[string, string]> 
 }
 
 /** Judges once more where a connection is really made; an opened origin has connections of its own. */
-function guardedConnector(opened: Opened, options: NetworkOptions): buildConnector.connector {
+function guardedConnector(
+  opened: Opened,
+  options: NetworkOptions,
+  certificate: ClientCertificate | undefined,
+): buildConnector.connector {
   const pins = pinsBy(options.pins ?? {})
   const lookup = options.lookup ?? dns.lookup
-  const open = connectorFor(options, lookup as LookupFunction)
-  const guarded = connectorFor(options, guardedLookup(lookup))
+  const open = connectorFor(options, lookup as LookupFunction, certificate)
+  const guarded = connectorFor(options, guardedLookup(lookup), certificate)
   return (to, callback) => {
     const url = new URL(`${to.protocol}//${to.host ?? to.hostname}`)
     try {
@@ -130,7 +142,11 @@ function marked(callback: buildConnector.Callback): buildConnector.Callback {
   return (...made) => (made[0] === null ? callback(...made) : callback(unconnected(made[0]), null))
 }
 
-function connectorFor({ ca, connectSeconds = 10 }: NetworkOptions, lookup: LookupFunction) {
+function connectorFor(
+  { ca, connectSeconds = 10 }: NetworkOptions,
+  lookup: LookupFunction,
+  certificate: ClientCertificate | undefined,
+) {
   return buildConnector({
     timeout: connectSeconds * 1000,
     allowH2: false,
@@ -139,6 +155,7 @@ function connectorFor({ ca, connectSeconds = 10 }: NetworkOptions, lookup: Looku
     rejectUnauthorized: true,
     // Every connection proves itself anew: nothing of a resumed one is judged again.
     maxCachedSessions: 0,
+    ...(certificate && { cert: certificate.chain.reveal(), key: certificate.key.reveal() }),
     ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ...ca] }),
   })
 }

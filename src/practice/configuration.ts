@@ -5,7 +5,7 @@ import type { Grants } from './grants.ts'
 import { codePage, confirmPage, connectedPage } from './pages/device-pages.ts'
 import { refusalPage } from './pages/refusal-page.ts'
 import { claimsOf, PEOPLE } from './people.ts'
-import { PRACTICE_CLIENT_ID, SCOPES } from './provider-file.ts'
+import { PRACTICE_CLIENT_ID, PROGRAM_CLIENT_ID, SCOPES } from './provider-file.ts'
 import type { Store } from './store.ts'
 
 const HOUR = 60 * 60
@@ -21,13 +21,17 @@ const THEIR_OWN = (
 ) => token.clientId === client.clientId
 
 /** Every default that the library would warn about is answered here, so it has nothing to say. */
-export function configurationFor(store: Store, grants: Grants, jwks: JWKS): Configuration {
+export function configurationFor(
+  store: Store,
+  grants: Grants,
+  { jwks, programSecret }: { readonly jwks: JWKS; readonly programSecret: string },
+): Configuration {
   return {
     adapter: store.adapter,
     jwks,
     // A token of five seconds shall be dead after five seconds.
     clockTolerance: 0,
-    clients: [practiceClient()],
+    clients: [practiceClient(), programClient(programSecret)],
     scopes: SCOPES,
     claims: {
       openid: ['sub'],
@@ -46,6 +50,7 @@ export function configurationFor(store: Store, grants: Grants, jwks: JWKS): Conf
     ttl: {
       AccessToken: (_, token) => grants.find(token.grantId)?.seconds ?? USUAL_LIFE,
       AuthorizationCode: 60,
+      ClientCredentials: USUAL_LIFE,
       DeviceCode: HOUR / 6,
       IdToken: HOUR,
       Interaction: HOUR,
@@ -71,6 +76,7 @@ function features(): Configuration['features'] {
     resourceIndicators: { enabled: false },
     registration: { enabled: true },
     registrationManagement: { enabled: true },
+    clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: THEIR_OWN },
     revocation: { enabled: true, allowedPolicy: THEIR_OWN },
     deviceFlow: {
@@ -92,6 +98,18 @@ function practiceClient() {
     redirect_uris: ['http://127.0.0.1/'],
     response_types: ['code'],
     grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+  } as const
+}
+
+function programClient(secret: string) {
+  return {
+    client_id: PROGRAM_CLIENT_ID,
+    client_name: 'A program',
+    client_secret: secret,
+    token_endpoint_auth_method: 'client_secret_post',
+    redirect_uris: [],
+    response_types: [],
+    grant_types: ['client_credentials'],
   } as const
 }
 

@@ -8,6 +8,7 @@ type Deed = (stage: Stage, form: URLSearchParams) => void
 
 const DEEDS: ReadonlyMap<string, Deed> = new Map<string, Deed>([
   ['/practice/revoke', ({ grants }, form) => void grants.revoke(form.get('grant') ?? '')],
+  ['/practice/slower', ({ devices }) => devices.slowDown()],
   ['/practice/down', ({ outage }) => outage.begin()],
 ])
 
@@ -28,6 +29,6 @@ export async function control(
   seeOther(response, '/practice')
 }
 
-function look({ grants, counts, outage, now }: Stage) {
-  return controlPage({ grants: grants.alive(), counts, downFor: outage.secondsLeft(), now: now() })
+function look({ grants, counts, program, outage, now }: Stage) {
+  return controlPage({ grants: grants.alive(), counts, program, downFor: outage.secondsLeft(), now: now() })
 }

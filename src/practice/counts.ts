@@ -16,6 +16,16 @@ export interface Counts {
   revocations: number
   introspections: number
   registrations: number
+  /** Codes that were given to devices. */
+  devices: number
+  /** Questions of devices whether their code was entered. */
+  polls: number
+  /** Those that came sooner than the device had been told. */
+  hurried: number
+  /** Those that came although it was over. */
+  belated: number
+  /** How often a device was told to slow down. */
+  slowed: number
   /** Requests that came while the provider was down. */
   unavailable: number
 }
@@ -32,6 +42,11 @@ export function newCounts(): Counts {
     revocations: 0,
     introspections: 0,
     registrations: 0,
+    devices: 0,
+    polls: 0,
+    hurried: 0,
+    belated: 0,
+    slowed: 0,
     unavailable: 0,
   }
 }
@@ -51,8 +66,8 @@ export function countAnswers(provider: Provider, counts: Counts, grants: Grants)
     const what = ROUTES[ctx.oidc?.route ?? '']
     if (what !== undefined && ctx.status < 400) counts[what] += 1
   })
-  provider.on('grant.error', () => {
-    counts.refused += 1
+  provider.on('grant.error', (_, { error }) => {
+    if (error !== 'authorization_pending') counts.refused += 1
   })
   provider.on('grant.success', ({ oidc: { params, entities } }) => {
     counts.tokens += 1

@@ -381,18 +381,83 @@ describe('other ways in', () => {
   it('connects a device by the code that it shows', async () => {
     await signIn({ person: 'alice' })
     const device = await oauth.initiateDeviceAuthorization(client, { scope: 'openid' })
-    const page = await (await visitor.open(new URL(device.verification_uri))).answer.text()
-    const form = { xsrf: /name="xsrf" value="([^"]+)"/.exec(page)?.[1] ?? '', user_code: device.user_code }
-    expect(await (await visitor.send(at('/device'), form)).text()).toContain(device.user_code)
-    const asked = await visitor.send(at('/device'), { ...form, confirm: 'yes' })
-    const done = await visitor.consent(at(asked.headers.get('location') ?? ''), {
-      person: 'bob',
-      seconds: 30,
-    })
-    expect(done.pathname).toMatch(/^\/device\//)
+    await visitor.enter(device.user_code, { person: 'bob', seconds: 30 })
     const tokens = await oauth.pollDeviceAuthorizationGrant(client, { ...device, interval: 0.1 })
     expect(tokens.expires_in).toBe(30)
     expect(await (await userinfo(tokens.access_token)).json()).toEqual({ sub: 'bob' })
+  })
+})
+
+describe('a device', () => {
+  async function poll(device_code: string): Promise<string | undefined> {
+    const grant_type = 'urn:ietf:params:oauth:grant-type:device_code'
+    const body = new URLSearchParams({ grant_type, device_code, client_id: practice.client.clientId })
+    const answer = await fetch(at('/token'), { method: 'POST', body })
+    return ((await answer.json()) as { error?: string }).error
+  }
+  const begin = () => oauth.initiateDeviceAuthorization(client, { scope: 'openid' })
+
+  it('is told how often it may ask', async () => {
+    expect(await begin()).toMatchObject({ interval: 2 })
+  })
+
+  it('that asks sooner is counted, and told to slow down from then on', async () => {
+    const { device_code } = await begin()
+    time += 1999
+    expect(await poll(device_code)).toBe('slow_down')
+    time += 6999
+    expect(await poll(device_code)).toBe('slow_down')
+    time += 12_000
+    expect(await poll(device_code)).toBe('authorization_pending')
+    expect(await counts()).toMatchObject({
+      devices: 1,
+      polls: 3,
+      hurried: 2,
+      slowed: 2,
+      belated: 0,
+      refused: 0,
+    })
+  })
+
+  it('that asks twice at once is counted', async () => {
+    const { device_code } = await begin()
+    time += 2000
+    await Promise.all([poll(device_code), poll(device_code)])
+    expect(await counts()).toMatchObject({ polls: 2, hurried: 1 })
+  })
+
+  it('that asks after it was over is counted', async () => {
+    const { device_code, user_code } = await begin()
+    await visitor.enter(user_code, { decision: 'deny' })
+    time += 2000
+    expect(await poll(device_code)).toBe('access_denied')
+    time += 2000
+    await poll(device_code)
+    expect(await counts()).toMatchObject({ hurried: 0, belated: 1 })
+  })
+
+  it('that waits is told to slow down when that is wished', async () => {
+    const { device_code } = await begin()
+    await visitor.send(at('/practice/slower'), {})
+    time += 2000
+    expect(await poll(device_code)).toBe('slow_down')
+    time += 7000
+    expect(await poll(device_code)).toBe('authorization_pending')
+  })
+})
+
+describe('a program of its own', () => {
+  it('gets a token for the secret that the control page shows', async () => {
+    const { clientId, clientSecret } = practice.program
+    expect(await control()).toContain(clientSecret)
+    const program = await clientOf(clientId, clientSecret)
+    const { access_token: token } = await oauth.clientCredentialsGrant(program)
+    expect(await oauth.tokenIntrospection(program, token)).toMatchObject({
+      active: true,
+      client_id: clientId,
+    })
+    const wrong = await clientOf(clientId, canary('wrong'))
+    await expect(oauth.clientCredentialsGrant(wrong)).rejects.toMatchObject({ error: 'invalid_client' })
   })
 })
 

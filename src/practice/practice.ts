@@ -1,14 +1,17 @@
+import { randomBytes } from 'node:crypto'
 import type Provider from 'oidc-provider'
 import type { ProviderFile } from '../model/provider.ts'
 import { answerFor } from './answer.ts'
 import { configurationFor } from './configuration.ts'
 import { countAnswers, newCounts } from './counts.ts'
+import { paceDevices } from './devices.ts'
 import { openGrants } from './grants.ts'
 import { newKeys } from './keys.ts'
 import { listen } from './listen.ts'
 import { loadLibrary } from './load.ts'
 import { openOutage } from './outage.ts'
-import { PRACTICE_CLIENT_ID, practiceFile } from './provider-file.ts'
+import { PRACTICE_CLIENT_ID, PROGRAM_CLIENT_ID, practiceFile } from './provider-file.ts'
+import type { Program } from './stage.ts'
 import { openStore } from './store.ts'
 
 /** A real authorization server on this computer, for as long as it is open. */
@@ -19,6 +22,8 @@ export interface Practice {
   readonly file: ProviderFile
   /** The public client that it knows beforehand. */
   readonly client: { readonly clientId: string }
+  /** The client that stands for a program; whoever practises fills it in, and finds it at `/practice`. */
+  readonly program: Program
   close(): Promise<void>
 }
 
@@ -39,23 +44,30 @@ export async function openPractice({
   behind,
 }: PracticeOptions = {}): Promise<Practice> {
   const { Provider } = await loadLibrary()
-  const keys = await newKeys()
+  const jwks = await newKeys()
+  const program = { clientId: PROGRAM_CLIENT_ID, clientSecret: randomBytes(24).toString('base64url') }
   const store = openStore(now, grace)
   const grants = openGrants(store)
   const { server, origin: own, close } = await listen(port)
   const origin = behind ?? own
-  const provider = new Provider(origin.origin, configurationFor(store, grants, keys))
+  const provider = new Provider(
+    origin.origin,
+    configurationFor(store, grants, { jwks, programSecret: program.clientSecret }),
+  )
   // What the library cannot answer it would otherwise print.
   provider.silent = true
   const counts = newCounts()
   countAnswers(provider, counts, grants)
-  server.on('request', answerFor({ origin, provider, grants, counts, outage: openOutage(now), now }))
+  const devices = paceDevices(provider, counts, now)
+  const outage = openOutage(now)
+  server.on('request', answerFor({ origin, provider, grants, counts, program, devices, outage, now }))
   await letComeBackAnywhere(provider)
   return {
     origin,
     port: Number(own.port),
     file: practiceFile(origin),
     client: { clientId: PRACTICE_CLIENT_ID },
+    program,
     close,
   }
 }

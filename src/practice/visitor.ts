@@ -14,6 +14,8 @@ export interface Visitor {
   send(place: URL, fields: Readonly<Record<string, string>>, origin?: string): Promise<Response>
   /** Opens a link to sign in, answers the consent page, and says where it would go back to. */
   consent(link: URL, answers?: Answers): Promise<URL>
+  /** Enters the code that a device shows, and answers the consent page. */
+  enter(code: string, answers?: Answers): Promise<void>
 }
 
 export function visitorOf({ origin }: Pick<Practice, 'origin'>): Visitor {
@@ -50,7 +52,16 @@ export function visitorOf({ origin }: Pick<Practice, 'origin'>): Visitor {
     return (await open(next)).url
   }
 
-  return { open, send, consent }
+  async function enter(code: string, answers: Answers = {}): Promise<void> {
+    const place = new URL('/device', origin)
+    const page = await (await open(place)).answer.text()
+    const form = { xsrf: /name="xsrf" value="([^"]+)"/.exec(page)?.[1] ?? '', user_code: code }
+    await (await send(place, form)).body?.cancel()
+    const asked = await send(place, { ...form, confirm: 'yes' })
+    await consent(new URL(asked.headers.get('location') ?? place, place), answers)
+  }
+
+  return { open, send, consent, enter }
 }
 
 function fieldsOf({ person = 'alice', seconds = 300, rotates = true, decision = 'allow' }: Answers) {

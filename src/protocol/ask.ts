@@ -71,6 +71,8 @@ async function textOf(response: Response): Promise<string> {
 export interface Judged {
   readonly status: number
   readonly body: Readonly<Record<string, unknown>>
+  /** What it challenges the library to do better. */
+  readonly challenge?: string | undefined
 }
 
 export type Judge = (answer: Answer) => Judged | Promise<Judged>
@@ -85,11 +87,14 @@ export function judgedFetch(network: Network, judge: Judge, now: () => Date): Cu
       signal,
     }
     const answer = await ask(network, new URL(link), request, { now })
-    const { status, body: left } = await judged(judge, answer)
+    const { status, body: left, challenge } = await judged(judge, answer)
     const { retryAfter } = answer
     return Response.json(left, {
       status,
-      headers: retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) },
+      headers: {
+        ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+        ...(challenge === undefined ? {} : { 'www-authenticate': challenge }),
+      },
     })
   }
 }

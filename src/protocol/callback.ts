@@ -1,5 +1,6 @@
 import { ValetkeyError } from '#client'
 import type { Server } from './server.ts'
+import { NO_SUCH_TARGET } from './trouble.ts'
 
 const MOST_LETTERS = 16 * 1024
 
@@ -58,16 +59,20 @@ function refuseForeign(params: URLSearchParams, { server, state }: Asked): void 
 }
 
 /** RFC 9207 §2.4, letter by letter. A server without an issuer must at least be named after its own place. */
-function isFrom({ issuer, authorize, tellsIssuer }: Server, iss: string | null): boolean {
+function isFrom({ issuer, authorize, token, tellsIssuer }: Server, iss: string | null): boolean {
   if (iss === null) return !tellsIssuer
   if (issuer !== null) return iss === issuer
-  return URL.parse(iss)?.origin === new URL(authorize).origin
+  return URL.parse(iss)?.origin === new URL(authorize ?? token).origin
 }
 
 function refuseError(params: URLSearchParams): void {
   const error = params.get('error')
   if (error === null) return
   if (error === 'access_denied') throw new ValetkeyError('access-denied', 'access was denied at the provider')
+  if (error === 'invalid_target') {
+    const [code, message, hint] = NO_SUCH_TARGET
+    throw new ValetkeyError(code, message, { ...(hint !== undefined && { hint }) })
+  }
   throw new ValetkeyError('exchange-failed', 'the provider ended the sign-in with an error of its own', {
     hint: 'begin again; if it happens twice, check the redirect address and the scopes of the client',
   })

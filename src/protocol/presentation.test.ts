@@ -49,6 +49,14 @@ describe('a credential on a request', () => {
     expect(basic({ password: 'key' })).toBe(encoded(`:${key}`))
   })
 
+  it('is worn as a basic pair, a half of which everybody knows', () => {
+    const basic = (pair: object) => wear([{ basic: pair }], {}, holding({ user: 'zoë', key }))[0]?.[1]
+    const encoded = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
+    expect(basic({ password: 'key', fixed: { user: 'api' } })).toBe(encoded(`api:${key}`))
+    expect(basic({ user: 'key', fixed: { password: 'x' } })).toBe(encoded(`${key}:x`))
+    expect(basic({ user: 'user', userEnds: '/token', password: 'key' })).toBe(encoded(`zoë/token:${key}`))
+  })
+
   it.each(['a\r\nx-other: 1', 'a\nb', 'a\0b', 'ключ', ' a', ''])(
     'is refused where it could begin another header: %j',
     (value) => {

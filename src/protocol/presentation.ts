@@ -21,16 +21,18 @@ export function wear(
 
 function worn(way: Presentation, credential: Credential): readonly Header[] {
   if ('basic' in way) return [['authorization', `Basic ${pair(way.basic, credential)}`]]
+  if ('sigv4' in way) return []
   const value = read(credential, way.field)
   if (value === undefined && way.optional) return []
   return [[way.header, headerValue((way.prefix ?? '') + required(value, way.field))]]
 }
 
 // RFC 7617: the user ends at the first colon, and neither half holds control characters.
-function pair(basic: BasicFields, credential: Credential): string {
-  const half = (field?: string) => (field === undefined ? '' : required(read(credential, field), field))
-  const user = half(basic.user)
-  const password = half(basic.password)
+function pair({ fixed = {}, userEnds = '', ...basic }: BasicFields, credential: Credential): string {
+  const half = (field: string | undefined, otherwise = '') =>
+    field === undefined ? otherwise : required(read(credential, field), field)
+  const user = half(basic.user, fixed.user) + userEnds
+  const password = half(basic.password, fixed.password)
   if (user.includes(':') || hasControls(user + password)) throw unwearable()
   return Buffer.from(`${user}:${password}`, 'utf8').toString('base64')
 }

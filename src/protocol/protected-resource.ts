@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { ValetkeyError } from '#client'
 import type { Network } from '../model/network.ts'
 import { type Answer, ask, refuseTrouble } from './ask.ts'
-import { bearerChallenge, type Challenge } from './challenge.ts'
+import { bearerChallenge, type Challenge, readChallenges } from './challenge.ts'
 import { isScope } from './scopes.ts'
 import { isSafe } from './server.ts'
 import { strictObject } from './strict-json.ts'
@@ -16,6 +16,7 @@ const documentSchema = z.object({
   resource: z.string(),
   authorization_servers: z.array(z.string()).default([]),
   scopes_supported: z.array(z.string()).optional(),
+  dpop_bound_access_tokens_required: z.boolean().default(false),
 })
 
 /** A resource that says by whose tokens it is reached. */
@@ -26,6 +27,8 @@ export interface ProtectedResource {
   readonly issuer: string
   /** What it asks for: the scopes of its challenge, else all that it knows, else none. */
   readonly scopes: readonly string[]
+  /** It takes no tokens but those that are bound to a key (RFC 9449). */
+  readonly dpop: boolean
 }
 
 interface Lately {
@@ -55,7 +58,8 @@ export async function askResource(network: Network, url: URL, lately: Lately): P
   const challenge = answer.status === 401 ? bearerChallenge(answer.challenge) : undefined
   const document = await metadataOf(network, url, challenge, lately)
   if (document === undefined) throw notProtected(url, answer)
-  return judgeDocument(url, document, challenge, lately.known)
+  const judged = judgeDocument(url, document, challenge, lately.known)
+  return { ...judged, dpop: judged.dpop || takesOnlyProofs(answer) }
 }
 
 async function greeted(network: Network, url: URL, { now }: Lately): Promise<Answer> {
@@ -135,14 +139,26 @@ type Said = z.infer<typeof documentSchema>
 
 function judgeDocument(
   url: URL,
-  { resource, authorization_servers: servers, scopes_supported: supported = [] }: Said,
+  {
+    resource,
+    authorization_servers: servers,
+    scopes_supported: supported = [],
+    dpop_bound_access_tokens_required: dpop,
+  }: Said,
   challenge: Challenge | undefined,
   known: string | undefined,
 ): ProtectedResource {
   const issuer = servers.find((one) => one === known) ?? servers[0]
   if (issuer === undefined) throw refused(url, 'its metadata name no authorization server')
   if (!isSafe(issuer)) throw refused(url, 'its authorization server is not reached over https')
-  return { resource, issuer, scopes: challengedScopes(challenge) ?? scopesIn(supported) }
+  const scopes = challengedScopes(challenge) ?? scopesIn(supported)
+  return { resource, issuer, scopes, dpop }
+}
+
+/** RFC 9449 §7.1: what challenges for a proof alone takes no plain bearer token. */
+function takesOnlyProofs({ status, challenge }: Answer): boolean {
+  const schemes = status === 401 ? readChallenges(challenge).map(({ scheme }) => scheme) : []
+  return schemes.includes('dpop') && !schemes.includes('bearer')
 }
 
 /** What a challenge asks for; undefined where it asks for nothing by name. */

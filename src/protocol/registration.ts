@@ -112,7 +112,10 @@ function askedFor(server: Server, clientAuth: OAuth['clientAuth'] | undefined): 
 }
 
 function inWords(server: Server, declared: OAuth['clientAuth'] = 'basic'): string {
-  return `client_secret_${clientAuthOf(server, declared)}`
+  const way = clientAuthOf(server, declared)
+  if (way === 'basic' || way === 'post') return `client_secret_${way}`
+  if (way === 'none') return way
+  throw refused('the provider wants its clients to prove themselves by a key, which is registered by hand')
 }
 
 /** The token that manages a registration goes back to the place that issued it, and to no other. */

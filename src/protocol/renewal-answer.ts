@@ -1,7 +1,6 @@
 import { ValetkeyError } from '#client'
-import type { OAuth } from '../model/provider.ts'
 import type { Answer, Judge, Judged } from './ask.ts'
-import { tokenAnswer } from './token-answer.ts'
+import { type Expected, tokenAnswer } from './token-answer.ts'
 
 /** Under this name an ID token is kept from the library, which would refuse all that came with it. */
 export const SET_ASIDE = 'set_aside_id_token'
@@ -27,8 +26,8 @@ const BY_POLICY: ReadonlySet<unknown> = new Set([
  * Judges what a token endpoint said of a refresh. A grant is never ended by what a server did not say
  * in so many words.
  */
-export function renewalAnswer(answers: OAuth['answers']): Judge {
-  const plain = tokenAnswer({ answers, idToken: true })
+export function renewalAnswer(expected: Omit<Expected, 'idToken'>): Judge {
+  const plain = tokenAnswer({ ...expected, idToken: true })
   return async (answer) => {
     const judged = await unlessUnexplained(answer, () => plain(answer))
     if ('error' in judged.body) return refused(answer, judged)

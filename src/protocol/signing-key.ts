@@ -8,14 +8,14 @@ const CURVES: ReadonlyMap<string | undefined, string> = new Map([
   ['secp384r1', 'P-384'],
   ['secp521r1', 'P-521'],
 ])
-const PEM = /^-----BEGIN ([A-Z ]*PRIVATE KEY)-----([\sA-Za-z0-9+/=]|\\n)+-----END \1-----$/
+const PEM = /^-----BEGIN ([A-Z ]*PRIVATE KEY|CERTIFICATE)-----([\sA-Za-z0-9+/=]|\\n)+-----END \1-----$/
 
 /**
  * The private key by which a client proves who it is: a PEM, also one whose line ends were lost when it was
  * pasted, or a JWK. What cannot sign is refused, in words that repeat nothing of it.
  */
 export function signingKey(text: string): webcrypto.CryptoKey {
-  const key = readKey(text.trim())
+  const key = readPrivateKey(text)
   const algorithm = key && algorithmOf(key)
   if (key !== undefined && algorithm !== undefined) return key.toCryptoKey(algorithm, false, ['sign'])
   throw new ValetkeyError('key-format', 'this is no private key that can sign', {
@@ -23,7 +23,16 @@ export function signingKey(text: string): webcrypto.CryptoKey {
   })
 }
 
-function readKey(text: string): KeyObject | undefined {
+/** By what name its server knows it, where a JWK says so. */
+export function keyIdOf(text: string): string | undefined {
+  if (!text.trim().startsWith('{')) return undefined
+  const { kid }: { kid?: unknown } = JSON.parse(text)
+  return typeof kid === 'string' && kid !== '' ? kid : undefined
+}
+
+/** Undefined for what is none. */
+export function readPrivateKey(given: string): KeyObject | undefined {
+  const text = given.trim()
   try {
     return text.startsWith('{') ? fromJwk(text) : createPrivateKey(withLines(text))
   } catch {
@@ -35,7 +44,8 @@ function fromJwk(text: string): KeyObject {
   return createPrivateKey({ key: JSON.parse(text), format: 'jwk' })
 }
 
-function withLines(text: string): string {
+/** A PEM with the line ends that it may have lost when it was pasted. */
+export function withLines(text: string): string {
   const [, label = ''] = PEM.exec(text) ?? []
   const body = text
     .replace(/-----[A-Z ]+-----/g, '')

@@ -19,13 +19,19 @@ const CLIENT_FAULT: Meaning = [
   'the provider does not accept this client',
   'check the client id, its secret and what the client was registered for',
 ]
+/** RFC 8707 §2. */
+export const NO_SUCH_TARGET: Meaning = [
+  'provider-not-configured',
+  'the provider issues no tokens for the resource that was asked for',
+  'check "resource" in the provider file, or the address it was connected by',
+]
 const UNKNOWN: Meaning = ['exchange-failed', 'the provider refused, for a reason of its own']
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   invalid_client: CLIENT_FAULT,
   unauthorized_client: CLIENT_FAULT,
   unsupported_grant_type: CLIENT_FAULT,
   invalid_scope: CLIENT_FAULT,
-  invalid_target: CLIENT_FAULT,
+  invalid_target: NO_SUCH_TARGET,
   redirect_uri_mismatch: CLIENT_FAULT,
   incorrect_client_credentials: CLIENT_FAULT,
   server_error: ['server-error', 'the provider has trouble of its own'],

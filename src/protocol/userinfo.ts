@@ -1,7 +1,8 @@
 import { fetchUserInfo } from 'openid-client'
 import { ValetkeyError } from '#client'
 import { type Answer, type Judge, refuseTrouble } from './ask.ts'
-import { configurationFor, type Use } from './client.ts'
+import { configurationFor, proofsFor, type Use } from './client.ts'
+import { wantsNonce } from './dpop.ts'
 import { SKEW_SECONDS } from './id-token.ts'
 import { type KeySource, verifyBy } from './keys.ts'
 import type { Server } from './server.ts'
@@ -20,7 +21,8 @@ export async function userinfo(
 ): Promise<Readonly<Record<string, unknown>>> {
   if (use.server.userinfo === undefined) return {}
   try {
-    return await fetchUserInfo(configurationFor({ ...use, judge: opened(use, keys) }), accessToken, subject)
+    const config = configurationFor({ ...use, judge: opened(use, keys) }, 'resource')
+    return await fetchUserInfo(config, accessToken, subject, proofsFor(config, use, 'resource'))
   } catch (error) {
     const trouble = troubleOf(error)
     if (OF_THE_SERVER.includes(trouble.code)) return {}
@@ -32,6 +34,9 @@ export async function userinfo(
 function opened({ server, client }: Omit<Use, 'judge'>, keys: KeySource): Judge {
   return async (answer) => {
     refuseTrouble(answer)
+    const { challenge } = answer
+    // The library knows what to do about that.
+    if (answer.status === 401 && wantsNonce(challenge)) return { status: 401, body: {}, challenge }
     if (answer.status !== 200) throw new ValetkeyError('bad-answer', 'the provider does not say who this is')
     if (answer.type === 'application/json') return { status: 200, body: strictObject(answer.text) }
     if (answer.type !== 'application/jwt') throw new ValetkeyError('bad-answer', 'the answer is not JSON')

@@ -19,6 +19,9 @@ export function authorityOf(
       return value === undefined ? [] : [[variable.name, value]]
     }),
   )
+  const isKnown = ({ name, default: byDefault, decided }: Variable) =>
+    byDefault !== undefined || decided !== undefined || Object.hasOwn(values, name)
+  if (!used.every(isKnown)) return undefined
   try {
     return destinationOf({ ...provider, vars: [...used], hosts: [NO_HOST] }, values, standIn)
   } catch (error) {
@@ -34,7 +37,7 @@ function usual({ choices, default: byDefault, decided }: Variable): string | und
 /** The variables of its endpoints, and those that decide them. */
 function usedBy({ oauth, vars }: Provider): readonly Variable[] {
   const named = new Set(
-    Object.values(oauth ?? {})
+    [...Object.values(oauth ?? {}), ...Object.values(oauth?.device ?? {})]
       .filter(isText)
       .flatMap(placeholders),
   )

@@ -16,6 +16,7 @@ export function readBuiltIn(folder: URL = new URL('./', import.meta.url)): reado
 function readFolder(folder: URL): readonly Provider[] {
   return readdirSync(folder)
     .filter((file) => file.endsWith('.json') && !NOT_PROVIDERS.has(file))
+    .map((file) => file.slice(0, -'.json'.length))
     .toSorted()
-    .map((file) => readProvider(file, readFileSync(new URL(file, folder), 'utf8')))
+    .map((id) => readProvider(`${id}.json`, readFileSync(new URL(`${id}.json`, folder), 'utf8')))
 }

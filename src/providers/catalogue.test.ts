@@ -60,7 +60,23 @@ describe("the owner's own providers", () => {
     expect(catalogue.list().filter(({ id }) => id === 'openai')).toHaveLength(1)
   })
 
+  it('may be called by what a built-in calls one of its ways in, which then is found by its other names', () => {
+    const catalogue = open([{ ...acme, id: 'codex' }])
+    expect(catalogue.find('codex')?.name).toBe('Acme')
+    expect(catalogue.find('chatgpt')?.id).toBe('openai')
+  })
+
   it.each<[string, object, string]>([
+    [
+      'a way in that is called as a built-in calls one of its own',
+      withSignIn({ called: ['codex'] }),
+      '1.json: signIns.called "codex" is the name of a built-in provider',
+    ],
+    [
+      'a host apart that nobody may have',
+      withSignIn({ apart: { hosts: ['localhost'] } }),
+      '1.json: signIns[0].apart.hosts[0]',
+    ],
     ['a missing field', { ...acme, name: undefined }, '1.json: name is missing'],
     ['a misspelt field', { ...acme, host: ['a.test'] }, '1.json: has no field "host"'],
     ['a field of the wrong type', { ...acme, hosts: 'api.acme.test' }, '1.json: hosts must be an array'],
@@ -296,5 +312,31 @@ describe('a provider that is kept', () => {
     })
     await expect(catalogue.keep(notes)).rejects.toMatchObject({ code: 'disk-full' })
     expect(catalogue.find('notes-mcp')).toBeUndefined()
+  })
+})
+
+describe('a way in that stands apart from the rest of its provider', () => {
+  const catalogue = open([])
+
+  it('is found by a name of its own, and comes first there', () => {
+    const flowsOf = (name: string) => catalogue.find(name)?.signIns.map(({ flow }) => flow)
+    expect(flowsOf('codex')).toEqual(['authorization-code', 'device-code', 'api-key'])
+    expect(flowsOf('openai')).toEqual(['api-key', 'authorization-code', 'device-code'])
+    expect(catalogue.find('codex')?.id).toBe('openai')
+  })
+
+  it('is seen with its own hosts, headers and server; the rest is as it was', () => {
+    expect(catalogue.find('openai')).toMatchObject({ hosts: ['api.openai.com'], registration: 'none' })
+    expect(catalogue.find('openai')?.oauth).toBeUndefined()
+    const apart = catalogue.find('openai', 'authorization-code')
+    expect(apart).toMatchObject({ hosts: ['chatgpt.com'], revoke: { how: 'console' } })
+    expect(apart?.oauth).toMatchObject({ token: 'https://auth.openai.com/oauth/token', clientAuth: 'none' })
+    expect(catalogue.find('anthropic', 'authorization-code')?.headers).toHaveProperty('anthropic-beta')
+    expect(catalogue.find('anthropic')?.headers).not.toHaveProperty('anthropic-beta')
+  })
+
+  it('is the same one each time, and that of a way that is not apart is the provider itself', () => {
+    expect(catalogue.find('codex', 'device-code')).toBe(catalogue.find('codex', 'device-code'))
+    expect(catalogue.find('openai', 'api-key')).toBe(catalogue.find('openai'))
   })
 })

@@ -1,10 +1,12 @@
 import { ValetkeyError } from '#client'
-import { type Catalogue, fits, type Provider, type ProviderFile } from '../model/provider.ts'
+import { fits } from '../model/provider/forms.ts'
+import type { Catalogue, Provider, ProviderFile } from '../model/provider.ts'
 import { authorityOf } from './authority.ts'
 import { destinationOf } from './destination.ts'
 import { nameFor } from './naming.ts'
 import { parseProvider, readProvider } from './read.ts'
 import { unusable } from './unusable.ts'
+import { calledBy, seenBy, waysOf } from './ways.ts'
 
 export interface CatalogueSources {
   readonly builtIn: readonly ProviderFile[]
@@ -24,7 +26,11 @@ export function openCatalogue({ builtIn, own, origins, write }: CatalogueSources
     own.map(({ file, text }) => ({ file, provider: readProvider(file, text) })),
   )
   const standIns = readOrigins(origins, known.byId)
-  const find = (name: string) => known.byId.get(name) ?? known.byAlias.get(name)
+  const find = (name: string, flow?: string) => {
+    const named = known.byId.get(name) ?? known.byAlias.get(name)
+    const found = named ?? known.byWay.get(name)
+    return found && flow !== undefined ? seenBy(found, flow) : found
+  }
 
   async function keep(file: ProviderFile): Promise<Provider> {
     if (known.isBuiltIn(file.id)) throw taken(file.id)
@@ -64,6 +70,7 @@ function knownOf(ours: readonly Provider[], theirs: readonly Own[]) {
     theirs,
     byId,
     byAlias: new Map(all.flatMap((one) => one.aliases.map((alias) => [alias, one] as const))),
+    byWay: new Map(all.flatMap((one) => waysOf(one).map((way) => [way, calledBy(one, way)] as const))),
     isBuiltIn: (id: string) => byId.has(id) && !yours.has(id),
   }
 }
@@ -82,19 +89,34 @@ function index(ours: readonly Provider[], theirs: readonly Own[]): ReadonlyMap<s
   return new Map(all.map((provider) => [provider.id, provider]))
 }
 
-// A name belongs to one of the owner's files only, and an alias never takes a built-in's name away.
+const WAY = 'signIns.called'
+
+// A name belongs to one of the owner's files only, and an alias never takes a built-in's name away. The name of
+// a built-in's way in gives way to a provider of the owner's own.
 function refuseDuplicates(ours: readonly Provider[], theirs: readonly Own[]): void {
   const taken = new Map<string, string>()
   const replaced = new Set(theirs.map(({ provider }) => provider.id))
-  const kept = ours.filter(({ id }) => !replaced.has(id)).flatMap(({ id, aliases }) => [id, ...aliases])
+  const left = ours.filter(({ id }) => !replaced.has(id))
+  const kept = left.flatMap(({ id, aliases }) => [id, ...aliases])
+  const ways = left.flatMap(waysOf)
   for (const { file, provider } of theirs) {
-    for (const [i, name] of [provider.id, ...provider.aliases].entries()) {
-      const field = i === 0 ? 'id' : `aliases[${i - 1}]`
+    for (const [field, name] of namesOf(provider)) {
       if (taken.has(name)) throw unusable(file, `${field} "${name}" is already used by ${taken.get(name)}`)
-      if (kept.includes(name)) throw unusable(file, `${field} "${name}" is the name of a built-in provider`)
+      if (kept.includes(name) || (field === WAY && ways.includes(name)))
+        throw unusable(file, `${field} "${name}" is the name of a built-in provider`)
       taken.set(name, file)
     }
   }
+}
+
+/** By the field in which it stands. A way in may share its name with others of the same provider. */
+function namesOf(provider: Provider): readonly (readonly [string, string])[] {
+  const { id, aliases } = provider
+  return [
+    ['id', id],
+    ...aliases.map((name, at) => [`aliases[${at}]`, name] as const),
+    ...waysOf(provider).map((name) => [WAY, name] as const),
+  ]
 }
 
 /** A stand-in for nobody is refused: its writer believes that requests go there, and they would not. */

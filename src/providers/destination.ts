@@ -1,5 +1,6 @@
 import { ValetkeyError } from '#client'
-import { type Destination, fits, type Provider, type Variable } from '../model/provider.ts'
+import { fits } from '../model/provider/forms.ts'
+import type { Destination, Provider, Variable } from '../model/provider.ts'
 import { isLoopback, isPublicHostName } from './host-name.ts'
 import { registeredName } from './registered-domain.ts'
 import { fill } from './template.ts'
@@ -23,8 +24,14 @@ export function destinationOf(
   vars: Readonly<Record<string, string>>,
   standIn: URL | undefined,
 ): Destination {
-  const values = new Map(provider.vars.map((variable) => [variable.name, valueFor(provider, variable, vars)]))
+  const values = new Map(
+    provider.vars
+      .filter((variable) => isKnown(provider, variable, vars))
+      .map((variable) => [variable.name, valueFor(provider, variable, vars)]),
+  )
   const filled = (text: string, host: string) => {
+    const missing = provider.vars.find(({ name }) => !values.has(name) && text.includes(`{${name}}`))
+    if (missing !== undefined) valueFor(provider, missing, vars)
     refuseStraying(provider, host, values)
     return fill(text, values)
   }
@@ -40,6 +47,13 @@ export function destinationOf(
 }
 
 type Values = Readonly<Record<string, string>>
+
+/** What stands in no host may become known later, and is missed only where it is wanted. */
+function isKnown({ hosts }: Provider, { name, default: usual, decided }: Variable, vars: Values): boolean {
+  return Boolean(
+    vars[name] || usual !== undefined || decided || hosts.some((host) => host.includes(`{${name}}`)),
+  )
+}
 
 function valueFor(provider: Provider, variable: Variable, vars: Values): string {
   if (variable.decided) return decidedFor(provider, variable.decided, vars)
@@ -81,7 +95,8 @@ export function isValueOf(provider: Provider, variable: Variable, value: string)
 
 /** A variable that is all of an endpoint, and not a part of it: asked for as such. */
 export function isAddressOf({ oauth }: Provider, name: string): boolean {
-  return Object.values(oauth ?? {}).includes(`https://{${name}}`)
+  const links: readonly unknown[] = [oauth ?? {}, oauth?.device ?? {}].flatMap(Object.values)
+  return links.includes(`https://{${name}}`)
 }
 
 /** A declared form is the whole truth; without one a value is a single label of a host. */

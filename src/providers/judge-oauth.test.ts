@@ -42,13 +42,14 @@ describe('a provider with an authorization server', () => {
     expect(refusal({ oauth: endpoints, revoke: { how: 'console' } })).toBeUndefined()
     expect(refusal({ revoke: ending, pins: { 'api.acme.test': [pin] } })).toBeUndefined()
     expect(refusal({ oauth: { issuer: 'http://127.0.0.1:4010' }, hosts: ['127.0.0.1:4010'] })).toBeUndefined()
+    expect(refusal({ vars: site, signIns: [{ ...signIn, captures: { realm: 'site' } }] })).toBeUndefined()
   })
 
   it.each<[string, object, string]>([
     [
       'half of its endpoints',
       { oauth: { authorize: endpoints.authorize } },
-      'oauth needs an issuer, or both',
+      'oauth needs an issuer, or at least',
     ],
     [
       '[security 2.1] an endpoint over plain http',
@@ -147,8 +148,8 @@ describe('a provider with an authorization server', () => {
     ],
     [
       'an end that names something else',
-      { revoke: { ...ending, json: { a: '{accessToken}', b: '{clientSecret}' } } },
-      'revoke.json names {clientSecret}, which is nothing',
+      { revoke: { ...ending, json: { a: '{accessToken}', b: '{password}' } } },
+      'revoke.json names {password}, which is nothing',
     ],
     [
       'a pin of another host',
@@ -164,9 +165,13 @@ describe('a provider with an authorization server', () => {
       'signIns[0].present[0] names the field "accessToken"',
     ],
     [
-      '[security 1.17] a captured variable without a list',
-      { vars: site, signIns: [{ ...signIn, captures: { domain: 'site' } }] },
-      'captures.domain must be a variable with a list',
+      '[security 1.17] a captured variable that says a whole host and ends in nobody’s domain',
+      {
+        vars: site,
+        hosts: ['{site}'],
+        signIns: [{ ...signIn, captures: { domain: 'site' } }],
+      },
+      'captures.domain says a whole host',
     ],
     [
       'a variable captured from the code',
@@ -284,7 +289,7 @@ describe('a provider that is found by its resource', () => {
     [{ mcp: '//evil.test/mcp' }, undefined, 'mcp must be a path'],
     [{ mcp: '/a b' }, undefined, 'mcp must be a path'],
     [{ vars: site }, undefined, 'oauth.resource is of one server'],
-  ])('is refused with %o', (change, resource, words) => {
+  ])('[security 9.3] is refused with %o', (change, resource, words) => {
     expect(found(change, resource)).toMatchObject({ message: expect.stringContaining(words) })
   })
 

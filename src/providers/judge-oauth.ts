@@ -1,13 +1,30 @@
+import { wornFields } from '../model/provider/worn.ts'
 import type { OAuth, Provider, SignIn } from '../model/provider.ts'
 import { isScope } from '../protocol/scopes.ts'
 import { isAddressOf } from './destination.ts'
 import { type Flaw, flawsOfHost, undeclared } from './judge-host.ts'
 import { placeholders } from './template.ts'
+import { seenBy } from './ways.ts'
 
 /** What an authorization server issues, by the name under which it is worn; no person fills it in. */
 export const ISSUED = 'accessToken'
 
-export const LINKS = ['issuer', 'authorize', 'token', 'revoke', 'userinfo'] as const
+/** The fields that a sign-in issues, so that nobody is asked for them. */
+export function issuedBy({ oauth }: Provider, { mint, present }: SignIn): readonly string[] {
+  const keys = present.flatMap((way) => (mint && 'sigv4' in way ? wornFields(way) : []))
+  return oauth || mint?.how === 'github-app' ? [ISSUED, ...keys] : keys
+}
+
+export const LINKS = [
+  'issuer',
+  'authorize',
+  'token',
+  'revoke',
+  'userinfo',
+  'refresh',
+  'par',
+  'introspect',
+] as const
 
 /** What a request for authorization says of itself, so that no file can say it in our place. */
 const OURS = new Set([
@@ -22,23 +39,24 @@ const OURS = new Set([
   'resource',
   'request',
   'request_uri',
+  'dpop_jkt',
 ])
 
-/** What an answer to it says, and is read for something else than a variable. */
-const THEIRS = new Set(['code', 'state', 'iss', 'error', 'error_description', 'error_uri'])
-
 export function* flawsOfOAuth(provider: Provider): Generator<Flaw> {
-  const { oauth, signIns } = provider
-  if (oauth) {
-    for (const name of LINKS) yield* flawsOfEndpoint(provider, oauth[name], `oauth.${name}`)
-    yield* flawsOfIssuer(oauth.issuer)
-    yield* flawsOfParams(oauth)
-    yield* flawsOfResource(provider, oauth)
+  yield* flawsOfServer(provider)
+  for (const [i, signIn] of provider.signIns.entries()) {
+    const seen = seenBy(provider, signIn.flow)
+    yield* flawsOfScopes(seen.oauth, signIn, `signIns[${i}].scopes`)
   }
-  for (const [i, signIn] of signIns.entries()) {
-    yield* flawsOfScopes(oauth, signIn, `signIns[${i}].scopes`)
-    yield* flawsOfCaptures(provider, signIn, `signIns[${i}].captures`)
-  }
+}
+
+export function* flawsOfServer(provider: Provider): Generator<Flaw> {
+  const { oauth } = provider
+  if (oauth === undefined) return
+  for (const name of LINKS) yield* flawsOfEndpoint(provider, oauth[name], `oauth.${name}`)
+  yield* flawsOfIssuer(oauth.issuer)
+  yield* flawsOfParams(oauth)
+  yield* flawsOfResource(provider, oauth)
 }
 
 /** An endpoint gets the code, the client's secret and the refresh token, so it moves as little as a host. */
@@ -86,19 +104,8 @@ function* flawsOfParams({ authorizeParams }: OAuth): Generator<Flaw> {
 /** Who signs in with OpenID Connect proves it by a signature, and only an issuer has keys. */
 function* flawsOfScopes(oauth: OAuth | undefined, { scopes }: SignIn, field: string): Generator<Flaw> {
   if (scopes.length > 0 && !oauth) yield { field, words: 'needs oauth' }
-  if (scopes.includes('openid') && !oauth?.issuer) yield { field, words: 'with openid needs an oauth.issuer' }
+  if (scopes.includes('openid') && !oauth?.issuer && oauth?.idToken !== 'unread')
+    yield { field, words: 'with openid needs an oauth.issuer' }
   if (!scopes.every(isScope))
     yield { field, words: 'must be visible ASCII, without spaces, quotes and backslashes' }
-}
-
-/** What the browser brings back may choose among what the file lists, and nothing else. */
-function* flawsOfCaptures({ vars, oauth }: Provider, signIn: SignIn, at: string): Generator<Flaw> {
-  for (const [parameter, name] of Object.entries(signIn.captures)) {
-    const field = `${at}.${parameter}`
-    if (THEIRS.has(parameter)) yield { field, words: 'is not for a variable' }
-    if (!vars.some((variable) => variable.name === name && variable.choices))
-      yield { field, words: 'must be a variable with a list of choices' }
-    if ([oauth?.issuer, oauth?.authorize].some((link) => link && placeholders(link).includes(name)))
-      yield { field, words: 'is known only after the person was sent off' }
-  }
 }

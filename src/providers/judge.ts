@@ -1,11 +1,16 @@
+import { wornFields } from '../model/provider/worn.ts'
 import type { Presentation, Provider, SignIn, Variable } from '../model/provider.ts'
 import { isValueOf, sameHost } from './destination.ts'
 import { isPublicHostName } from './host-name.ts'
+import { flawsOfDialect, flawsOfWay } from './judge-dialect.ts'
+import { flawsOfAssertion, flawsOfExchange } from './judge-exchange.ts'
 import { type Flaw, flawsOfHost, undeclared } from './judge-host.ts'
-import { flawsOfOAuth, ISSUED } from './judge-oauth.ts'
+import { flawsOfOAuth, flawsOfServer, ISSUED, issuedBy } from './judge-oauth.ts'
 import { flawsOfPrograms } from './judge-programs.ts'
 import { flawsOfPins, flawsOfRevoke } from './judge-revoke.ts'
+import { flawsOfTold } from './judge-told.ts'
 import { placeholders } from './template.ts'
+import { seenBy } from './ways.ts'
 
 /** The name under which a flow asks whether to keep an unproved key; no field may take it. */
 const RESERVED = 'keep'
@@ -26,12 +31,35 @@ export function* flawsOf(provider: Provider): Generator<Flaw> {
   for (const [i, host] of provider.hosts.entries()) yield* flawsOfHost(provider, host, `hosts[${i}]`)
   for (const [name, value] of Object.entries(provider.headers)) yield* flawsOfHeader(name, value)
   yield* flawsOfOAuth(provider)
+  yield* flawsOfDialect(provider)
   yield* flawsOfPlainLink(provider.registrationGuide?.console, 'registrationGuide.console')
-  for (const [i, signIn] of provider.signIns.entries()) yield* flawsOfSignIn(provider, signIn, i)
+  for (const [i, signIn] of provider.signIns.entries()) {
+    const seen = seenBy(provider, signIn.flow)
+    yield* flawsOfSignIn(seen, signIn, i)
+    yield* flawsOfTold(seen, signIn, `signIns[${i}]`)
+    yield* flawsOfWay(seen, signIn, `signIns[${i}]`)
+    yield* flawsOfExchange(seen, signIn, `signIns[${i}]`)
+    yield* flawsOfAssertion(seen, signIn, `signIns[${i}]`)
+    if (signIn.apart) yield* flawsOfApart(seen, `signIns[${i}].apart`)
+  }
   yield* flawsOfRevoke(provider)
   yield* flawsOfPlainLink(provider.revoke.at, 'revoke.at')
   yield* flawsOfPins(provider)
   yield* flawsOfPrograms(provider)
+}
+
+/** What stands apart is held to the same as the rest. */
+function* flawsOfApart(seen: Provider, at: string): Generator<Flaw> {
+  for (const [i, host] of seen.hosts.entries()) yield* flawsOfHost(seen, host, `${at}.hosts[${i}]`)
+  for (const [name, value] of Object.entries(seen.headers)) yield* within(at, flawsOfHeader(name, value))
+  yield* within(at, flawsOfServer(seen))
+  yield* within(at, flawsOfDialect(seen))
+  yield* within(at, flawsOfRevoke(seen))
+  yield* flawsOfPlainLink(seen.revoke.at, `${at}.revoke.at`)
+}
+
+function* within(at: string, flaws: Iterable<Flaw>): Generator<Flaw> {
+  for (const { field, words } of flaws) yield { field: `${at}.${field}`, words }
 }
 
 function* flawsOfVars(provider: Provider): Generator<Flaw> {
@@ -74,6 +102,7 @@ function* flawsOfSignIn(provider: Provider, signIn: SignIn, i: number): Generato
   for (const [j, way] of signIn.present.entries())
     yield* flawsOfPresent(provider, signIn, way, `${at}.present[${j}]`)
   if (signIn.verify) yield* flawsOfVerify(provider, signIn.verify.url, `${at}.verify.url`)
+  if (signIn.mint && 'url' in signIn.mint) yield* flawsOfVerify(provider, signIn.mint.url, `${at}.mint.url`)
   yield* flawsOfPlainLink(signIn.console, `${at}.console`)
 }
 
@@ -83,20 +112,30 @@ function* flawsOfPresent(
   way: Presentation,
   field: string,
 ): Generator<Flaw> {
-  const names = 'basic' in way ? [way.basic.user, way.basic.password] : [way.field]
-  const worn = names.filter((name) => name !== undefined)
+  const worn = wornFields(way)
   if (worn.length === 0) yield { field, words: 'must name a field for the user, the password or both' }
   for (const name of worn) {
     const found = signIn.fields.find((one) => one.name === name)
+    if (!found && issuedBy(provider, signIn).includes(name)) continue
     if (provider.oauth && name === ISSUED) continue
     if (!found) yield { field, words: `names the field "${name}", which is not among fields` }
     else if (found.optional && !('header' in way && way.optional))
       yield { field, words: `must be optional, as its field "${name}" is` }
   }
+  if ('basic' in way) yield* flawsOfPair(way.basic, field)
   if (!('header' in way)) return
   if (NOT_WORN.has(way.header)) yield { field, words: `cannot use the header "${way.header}"` }
   if (Object.hasOwn(provider.headers, way.header))
     yield { field, words: `repeats the header "${way.header}"` }
+}
+
+function* flawsOfPair(
+  { user, password, fixed = {} }: Extract<Presentation, { basic: unknown }>['basic'],
+  field: string,
+): Generator<Flaw> {
+  for (const [name, of] of Object.entries({ user, password }))
+    if (of !== undefined && Object.hasOwn(fixed, name))
+      yield { field: `${field}.basic.fixed.${name}`, words: 'cannot stand beside a field of its own' }
 }
 
 function* flawsOfVerify(provider: Provider, url: string, field: string): Generator<Flaw> {

@@ -1,3 +1,4 @@
+import { wornHeader } from '../model/provider/worn.ts'
 import type { Provider } from '../model/provider.ts'
 
 let known: { readonly providers: readonly Provider[]; readonly headers: readonly string[] } | undefined
@@ -11,7 +12,7 @@ export function wornHeaders(providers: readonly Provider[]): readonly string[] {
 
 function read(providers: readonly Provider[]): readonly string[] {
   const ways = providers.flatMap(({ signIns }) => signIns.flatMap(({ present }) => present))
-  return [...new Set(ways.map((way) => ('basic' in way ? 'authorization' : way.header.toLowerCase())))]
+  return [...new Set(ways.map(wornHeader))]
 }
 
 function areSame(one: readonly Provider[], other: readonly Provider[]): boolean {

@@ -53,7 +53,17 @@ function binding(id: string, owner: OwnerId = 'person:ada'): BindingRow {
 function lease(id: string): LeaseRow {
   const whose = { id, owner: 'person:ada', accountId: 'a', caller: 'app:one' } as const
   const times = { openedAt: 1, lastAt: 1, until: null, endedAt: null }
-  return { ...whose, ...times, verb: 'lend', endsBy: 'expiry', count: 1, purpose: null, scopes: null }
+  return {
+    ...whose,
+    ...times,
+    verb: 'lend',
+    endsBy: 'expiry',
+    count: 1,
+    purpose: null,
+    scopes: null,
+    audience: null,
+    repositories: null,
+  }
 }
 
 function dataKey(id: string): DataKeyRow {
@@ -530,6 +540,8 @@ describe('one database', () => {
         count: 1,
         purpose: null,
         scopes: null,
+        audience: null,
+        repositories: null,
       }
       return await refusal(storage.insert('leases', [{ id: 'l', owner: 'person:ada', ...lease, ...times }]))
     }

@@ -34,7 +34,13 @@ const GIVEN = {
   registrations: { trouble: 'text?' },
 } as const satisfies { readonly [T in TableName]?: Partial<Columns<T>> }
 
-type Given<T extends TableName> = T extends keyof typeof GIVEN ? keyof (typeof GIVEN)[T] : never
+/** The same, by `0006`. */
+const GIVEN_LATER = {
+  leases: { audience: 'text?', repositories: 'text?' },
+} as const satisfies { readonly [T in TableName]?: Partial<Columns<T>> }
+
+type By<G, T extends TableName> = T extends keyof G ? keyof G[T] : never
+type Given<T extends TableName> = By<typeof GIVEN, T> | By<typeof GIVEN_LATER, T>
 
 /** The columns of each table, as it is made; the key comes first. */
 const TABLES: { readonly [T in TableName]: Omit<Columns<T>, Given<T>> } = {
@@ -271,6 +277,12 @@ function migrations(facts: ColumnFacts): Record<string, Migration> {
         for (const table of ['keys', 'asks'] as const) await makeTable(db, table, facts)
         await db.schema.createIndex('keysParent').on('keys').columns(['owner', 'parent']).execute()
         await db.schema.createIndex('asksState').on('asks').columns(['owner', 'state']).execute()
+      },
+    },
+    '0006-what-was-minted': {
+      async up(db) {
+        for (const [table, columns] of Object.entries(GIVEN_LATER))
+          await giveColumns(db, table, columns, facts)
       },
     },
   }

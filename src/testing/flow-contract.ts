@@ -17,6 +17,10 @@ export interface FlowStage {
   answer(step: FlowStep): FlowAnswer | Promise<FlowAnswer>
   /** An answer of the right form that the provider does not accept. */
   wrongAnswer(step: FlowStep): FlowAnswer | Promise<FlowAnswer>
+  /** What the person does elsewhere, for a step that shows a code. */
+  enter?(step: Extract<FlowStep, { ask: 'enter-code' }>): void | Promise<void>
+  /** Lets time pass on the clock of the context; for a flow that looks by itself. */
+  pass?(until: Date): void
   /** The secrets in those answers; no step may show them. */
   readonly secrets: readonly string[]
   close(): Promise<void>
@@ -96,6 +100,67 @@ export function flowChecks(open: () => Promise<FlowStage>): readonly Check[] {
       const wrong = await stage.wrongAnswer(first.step)
       await assert.rejects(flow.next(stage.context, first.memory, wrong), ValetkeyError)
     }),
+    on('shows a code with where it is entered, until when, and when it looks next', (stage) =>
+      whileLooking(stage, async (_, { step, again }) => {
+        assert.ok(step.ask === 'enter-code' && step.code !== '')
+        assertReachable(step.at)
+        if (step.whole) assertReachable(step.whole)
+        assert.ok(
+          again && again <= step.until && again > stage.context.now(),
+          'it does not say when it looks',
+        )
+      }),
+    ),
+    on('looks no sooner than it said, however often it is taken up', (stage) =>
+      whileLooking(stage, async ({ posts, network }, { memory, again, step }, flow) => {
+        stage.pass?.(new Date((again?.getTime() ?? 0) - 1))
+        for (let n = 0; n < 3; n += 1) {
+          const turn = await flow.next({ ...stage.context, network }, memory, undefined)
+          assert.deepEqual('step' in turn && [turn.step, turn.again], [step, again])
+        }
+        assert.equal(posts(), 0, `it asked ${posts()} times`)
+      }),
+    ),
+    on('asks once each time that it looks, and then counts from the end of the answer', (stage) =>
+      whileLooking(stage, async ({ posts, network }, { memory, again = new Date() }, flow) => {
+        stage.pass?.(again)
+        const turn = await flow.next({ ...stage.context, network }, memory, undefined)
+        assert.equal(posts(), 1, `it asked ${posts()} times`)
+        assert.ok('again' in turn && turn.again && turn.again > stage.context.now())
+      }),
+    ),
+    on('waits longer each time that nobody can be reached, and goes on', (stage) =>
+      whileLooking(stage, async (_, { memory, again = new Date(), step }, flow) => {
+        const fetch = () => Promise.reject(new ValetkeyError('connect-timeout', 'nobody picked up'))
+        const context = { ...stage.context, network: { fetch, close: async () => {} } }
+        const waits: number[] = []
+        let held = { memory, again }
+        for (let n = 0; n < 3; n += 1) {
+          stage.pass?.(held.again)
+          const turn = await flow.next(context, held.memory, undefined)
+          assert.ok('step' in turn && turn.again, 'it ended over a line that failed')
+          assert.equal(turn.step.ask, step.ask)
+          waits.push(turn.again.getTime() - context.now().getTime())
+          held = { memory: turn.memory, again: turn.again }
+        }
+        assert.ok(
+          waits.every((wait, i) => i === 0 || wait > (waits[i - 1] ?? 0)),
+          `it waited ${waits}`,
+        )
+      }),
+    ),
+    on('asks nobody any more once its code is too old', (stage) =>
+      whileLooking(stage, async ({ posts, network }, { memory, step }, flow) => {
+        stage.pass?.('until' in step ? step.until : new Date())
+        await assertCode(flow.next({ ...stage.context, network }, memory, undefined), ['flow-expired'])
+        assert.equal(posts(), 0, `it asked ${posts()} times`)
+      }),
+    ),
+    on('refuses an answer where nothing is asked', (stage) =>
+      whileLooking(stage, (_, { memory }, flow) =>
+        assertRefused(flow.next(stage.context, memory, { fields: {} })),
+      ),
+    ),
     on('refuses a field that nobody asked for', (stage) =>
       refuses(stage, (good) => ({ ...good, uninvited: 'x' })),
     ),
@@ -203,15 +268,18 @@ async function issued(stage: FlowStage): Promise<Credential | undefined> {
   return last && 'done' in last && 'credential' in last.done ? last.done.credential : undefined
 }
 
-/** Counts what is posted, and answers it if it is told how; all else goes its way. */
+/**
+ * Counts what is posted to each place, of which the most counts: a renewal may take several servers, each once.
+ * Answers it if it is told how; all else goes its way.
+ */
 function counting(behind: Network, answer?: () => Response) {
-  let posted = 0
+  const posted = new Map<string, number>()
   const fetch: Network['fetch'] = async (url, request) => {
     const isPost = request?.method === 'POST'
-    if (isPost) posted += 1
+    if (isPost) posted.set(url.href, (posted.get(url.href) ?? 0) + 1)
     return isPost && answer ? answer() : behind.fetch(url, request)
   }
-  return { posts: () => posted, network: { ...behind, fetch } }
+  return { posts: () => Math.max(0, ...posted.values()), network: { ...behind, fetch } }
 }
 
 function assertPiece({ what, how, died, again }: RevokedPiece): void {
@@ -232,8 +300,29 @@ async function play(stage: FlowStage, { elsewhere = false } = {}): Promise<reado
     if (!turn || 'done' in turn || turns.length > MOST_TURNS) return turns
     const memory = elsewhere ? new Secret(turn.memory.revealBytes()) : turn.memory
     const on = elsewhere ? stage.flow() : flow
-    turns.push(await on.next(stage.context, memory, await stage.answer(turn.step)))
+    turns.push(await on.next(stage.context, memory, await answered(stage, turn)))
   }
+}
+
+/** What looks by itself is looked at when it said so, after the person did their part elsewhere. */
+async function answered(stage: FlowStage, { step, again }: Asking): Promise<FlowAnswer | undefined> {
+  if (step.ask !== 'enter-code' || again === undefined) return stage.answer(step)
+  await stage.enter?.(step)
+  stage.pass?.(again)
+  return undefined
+}
+
+type Asking = Extract<FlowTurn, { step: FlowStep }>
+
+/** Calls back with the first turn of a flow that looks by itself, and with what is asked of its provider. */
+async function whileLooking(
+  stage: FlowStage,
+  work: (asked: ReturnType<typeof counting>, turn: Asking, flow: Flow) => Promise<void>,
+): Promise<void> {
+  const flow = stage.flow()
+  const first = await flow.begin(stage.context)
+  if (!('step' in first) || first.step.ask !== 'enter-code') return
+  await work(counting(stage.context.network), first, flow)
 }
 
 /** The first turn, and the one after an answer that is not accepted. */

@@ -11,7 +11,7 @@ export interface Script {
   readonly metadata?: (honest: Json, request: StandInRequest) => StandInAnswer | Promise<StandInAnswer>
   /** What the browser is sent back with. */
   readonly callback?: (honest: URLSearchParams) => void
-  readonly token?: (honest: Json, form: URLSearchParams) => StandInAnswer
+  readonly token?: (honest: Json, form: URLSearchParams) => StandInAnswer | Promise<StandInAnswer>
   readonly claims?: (honest: JWTPayload) => JWTPayload
   /** Signs, or makes up, the ID token. */
   readonly idToken?: (claims: JWTPayload, keys: readonly SigningKey[]) => Promise<string>
@@ -19,6 +19,10 @@ export interface Script {
   readonly userinfo?: (honest: Json) => StandInAnswer | Promise<StandInAnswer>
   readonly revoke?: (form: URLSearchParams) => StandInAnswer
   readonly register?: (honest: Json, request: StandInRequest) => StandInAnswer
+  /** Where requests for authorization are pushed; there is no such place unless this is set. */
+  readonly par?: (form: URLSearchParams) => StandInAnswer
+  /** Where tokens are asked about; the same. */
+  readonly introspect?: (form: URLSearchParams) => StandInAnswer
 }
 
 export interface HostileServer {
@@ -80,7 +84,7 @@ export async function hostileServer(options: HostileOptions = {}): Promise<Hosti
   }
 
   const metadata = async (request: StandInRequest): Promise<StandInAnswer> => {
-    const honest = metadataOf(issuer)
+    const honest = metadataOf(issuer, script)
     return script.metadata?.(honest, request) ?? { body: honest }
   }
 
@@ -169,6 +173,9 @@ export async function hostileServer(options: HostileOptions = {}): Promise<Hosti
     },
     [`POST ${endpoints.revoke ?? '/revoke'}`]: async ({ body }) =>
       script.revoke?.(new URLSearchParams(String(await body))) ?? {},
+    'POST /par': async ({ body }) => script.par?.(new URLSearchParams(String(await body))) ?? { status: 404 },
+    'POST /introspect': async ({ body }) =>
+      script.introspect?.(new URLSearchParams(String(await body))) ?? { status: 404 },
     'POST /register': async (request) => {
       const honest = {
         ...JSON.parse(String(await request.body)),
@@ -204,7 +211,7 @@ export async function hostileServer(options: HostileOptions = {}): Promise<Hosti
 }
 
 /** The endpoints do not depend on the issuer's path: metadata alone say where they are. */
-function metadataOf(issuer: string): Json {
+function metadataOf(issuer: string, { par, introspect }: Script): Json {
   const { origin } = new URL(issuer)
   return {
     issuer,
@@ -214,6 +221,8 @@ function metadataOf(issuer: string): Json {
     userinfo_endpoint: `${origin}/userinfo`,
     jwks_uri: `${origin}/jwks`,
     registration_endpoint: `${origin}/register`,
+    ...(par && { pushed_authorization_request_endpoint: `${origin}/par` }),
+    ...(introspect && { introspection_endpoint: `${origin}/introspect` }),
     response_types_supported: ['code'],
     code_challenge_methods_supported: ['S256'],
     authorization_response_iss_parameter_supported: true,

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
 import type { Network, Outgoing } from '../model/network.ts'
-import { type Catalogue, fits, type Provider, providerSchema, type SignIn } from '../model/provider.ts'
+import { fits } from '../model/provider/forms.ts'
+import { wornFields } from '../model/provider/worn.ts'
+import { type Catalogue, type Provider, providerSchema, type SignIn } from '../model/provider.ts'
 import { Secret } from '../model/secret.ts'
 import { type Check, tell } from './check.ts'
 import { visitChecks } from './provider-visits.ts'
@@ -24,6 +26,8 @@ export interface ProviderExample {
   readonly good: Readonly<Record<string, string>>
   /** Not of the declared form, or not fit to be sent at all. */
   readonly bad: Readonly<Record<string, string>>
+  /** Its own answers were recorded, so that it is not connected by those that are right by the standard. */
+  readonly recorded?: boolean
 }
 
 /** What every provider promises, ours and anybody's own. */
@@ -36,7 +40,9 @@ export function providerChecks(
   example: ProviderExample,
   kit: ProviderKit,
 ): readonly Check[] {
-  const byKey = provider.signIns.filter(({ fields }) => fields.some(({ secret }) => secret))
+  const byKey = provider.signIns.filter(({ fields, present }) =>
+    fields.some(({ name, secret }) => secret && present.flatMap(wornFields).includes(name)),
+  )
   return [
     ...onPaper(provider, example, kit),
     ...byKey
@@ -49,9 +55,17 @@ export function providerChecks(
   ]
 }
 
-function onVisits({ provider, signIn, example: { vars = {} }, kit }: Trial): readonly Check[] {
+function onVisits({
+  provider,
+  signIn,
+  example: { vars = {}, recorded = false },
+  kit,
+}: Trial): readonly Check[] {
   const flow = kit.flows.find(({ id }) => id === signIn.flow)
-  return flow?.comesBack ? visitChecks({ ...kit, provider, signIn, flow, vars }) : []
+  const seen = kit.catalogue({}).find(provider.id, signIn.flow) ?? provider
+  // Where nobody is a client, nothing goes by the standard.
+  if (!flow?.comesBack || seen.registration === 'none') return []
+  return visitChecks({ ...kit, provider: seen, signIn, flow, vars, recorded })
 }
 
 function onPaper(provider: Provider, { vars = {} }: ProviderExample, kit: ProviderKit): readonly Check[] {
@@ -74,9 +88,15 @@ function onPaper(provider: Provider, { vars = {} }: ProviderExample, kit: Provid
         )
     }),
     check('wears only fields that it asks for', async () => {
-      for (const { fields, present } of provider.signIns)
-        for (const name of present.flatMap(fieldsOf))
-          assert.ok(fields.some((field) => field.name === name) || (provider.oauth && name === ISSUED), name)
+      for (const { fields, present, apart, mint } of provider.signIns)
+        for (const name of present.flatMap(wornFields))
+          assert.ok(
+            fields.some((field) => field.name === name) ||
+              ((apart?.oauth ?? provider.oauth) && name === ISSUED) ||
+              // What is minted for it is worn.
+              mint !== undefined,
+            name,
+          )
     }),
     check('is verified at one of its own hosts', async () => {
       const { origins, place } = kit.catalogue({}).destination(provider, vars)
@@ -236,9 +256,14 @@ async function connectWith(
 
 /** An answer that says whose key it is, at the places where the provider says so. */
 function answerFor({ verify }: SignIn): unknown {
-  const pointers = [verify?.subject, verify?.displayName].filter((pointer) => pointer !== undefined)
-  return pointers.reduce<Record<string, unknown>>(
-    (answer, pointer) => merged(answer, pointer.slice(1).split('/')),
+  const said = [
+    [verify?.subject, 'somebody'],
+    [verify?.displayName, 'somebody'],
+    [verify?.okAt, true],
+  ] as const
+  return said.reduce<Record<string, unknown>>(
+    (answer, [pointer, value]) =>
+      pointer === undefined ? answer : merged(answer, pointer.slice(1).split('/'), value),
     {},
   )
 }
@@ -246,13 +271,10 @@ function answerFor({ verify }: SignIn): unknown {
 function merged(
   into: Record<string, unknown>,
   [key = '', ...rest]: readonly string[],
+  value: unknown,
 ): Record<string, unknown> {
-  if (rest.length === 0) return { ...into, [key]: 'somebody' }
-  return { ...into, [key]: merged((into[key] ?? {}) as Record<string, unknown>, rest) }
-}
-
-function fieldsOf(way: SignIn['present'][number]): readonly string[] {
-  return 'basic' in way ? Object.values(way.basic).filter((name) => name !== undefined) : [way.field]
+  if (rest.length === 0) return { ...into, [key]: value }
+  return { ...into, [key]: merged((into[key] ?? {}) as Record<string, unknown>, rest, value) }
 }
 
 function assertPublic({ protocol, hostname }: URL): void {

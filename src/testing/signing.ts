@@ -19,3 +19,12 @@ export async function honestIdToken(claims: JWTPayload, [key]: readonly SigningK
   if (!key) throw new Error('there is no key to sign with')
   return new SignJWT(claims).setProtectedHeader({ alg: key.alg, kid: key.kid }).sign(key.privateKey)
 }
+
+/** Of a type of its own, which says what it is for. */
+export function signJwt(
+  claims: JWTPayload,
+  { alg, kid, privateKey }: SigningKey,
+  typ: string,
+): Promise<string> {
+  return new SignJWT(claims).setProtectedHeader({ alg, kid, typ }).sign(privateKey)
+}

@@ -30,7 +30,9 @@ export const account = z
     status,
     reason: z.string().nullable(),
     warnings: z.array(warning),
+    missingScopes: z.array(z.string()),
     forwardOnly: z.boolean(),
+    references: z.record(z.string(), z.string()).optional(),
     connectedAt: time,
     tokenExpiresAt: time.nullable(),
     diesAt: time.nullable(),
@@ -124,6 +126,8 @@ export const lease = z
     count: z.number().int(),
     purpose: z.string().nullable(),
     scopes: z.array(z.string()),
+    audience: z.string().nullable(),
+    repositories: z.array(z.string()),
   })
   .openapi('Lease') satisfies Whole<said.Lease>
 

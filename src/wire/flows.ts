@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import type * as said from '#client'
 import { account, receipt } from './answers.ts'
-import { reaction } from './problem.ts'
+import { reaction, way } from './problem.ts'
 import type { Each, Whole } from './whole.ts'
 
 const time = z.iso.datetime()
@@ -40,6 +40,7 @@ const enterCode = z.strictObject({
   code: z.string(),
   at: link,
   whole: link.optional(),
+  device: z.string().optional(),
   until: time,
   everySeconds,
 }) satisfies Whole<Step<'enter-code'>>
@@ -76,6 +77,10 @@ const failure = z
   .strictObject({ code: z.string(), detail: z.string(), hint: z.string().nullable(), reaction })
   .openapi('Failure') satisfies Whole<said.Failure>
 
+const passedOver = z
+  .strictObject({ flow: z.string(), label: z.string(), why: z.string(), hint: z.string().nullable() })
+  .openapi('PassedOver') satisfies Whole<said.PassedOver>
+
 export const flowSession = z
   .strictObject({
     id: z.string(),
@@ -93,6 +98,9 @@ export const flowSession = z
     account: account.nullable(),
     receipt: receipt.nullable(),
     failure: failure.nullable(),
+    passedOver: z.array(passedOver),
+    instead: way.nullable(),
+    notice: z.string().nullable(),
     expiresAt: time,
   })
   .openapi('FlowSession') satisfies Whole<said.FlowSession>

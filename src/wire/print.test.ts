@@ -48,6 +48,8 @@ function lentOf(token: string, extra: string): Lent {
       count: 1,
       purpose: null,
       scopes: [],
+      audience: null,
+      repositories: [],
     },
     token: new Secret(token),
     fields: { key: new Secret(token), extra: new Secret(extra) },

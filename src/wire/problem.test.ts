@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ERRORS, type ErrorCode, ValetkeyError } from '#client'
+import { ERRORS, type ErrorCode, refusalOf, ValetkeyError } from '#client'
 import { canary } from '../testing/canary.ts'
 import { problem, problemDocument, STATUS } from './problem.ts'
 
@@ -25,6 +25,17 @@ describe('a problem', () => {
     expect(problem(error)).toMatchObject({ reaction: 'try-again', retryAfter: 3 })
     expect(problemDocument.safeParse(problem(error)).success).toBe(true)
     expect(problem(new ValetkeyError('rate-limited', 'too many'))).not.toHaveProperty('retryAfter')
+  })
+
+  it('names the way that may be tried instead, and whoever reads it has that again', async () => {
+    const instead = { flow: 'api-key', label: 'a key' }
+    const error = new ValetkeyError('vendor-policy', 'not for programs like this one', { instead })
+    expect(problem(error)).toMatchObject({ status: 403, instead })
+    expect(problemDocument.safeParse(problem(error)).success).toBe(true)
+    const read = await refusalOf(Response.json(problem(error), { status: 403 }))
+    expect(read).toMatchObject({ code: 'vendor-policy', instead })
+    const odd = { ...problem(error), instead: { flow: 1 } }
+    expect((await refusalOf(Response.json(odd, { status: 403 }))).instead).toBeNull()
   })
 
   it('is of the documented form for every code there is', () => {

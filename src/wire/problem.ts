@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { type ErrorCode, type Problem, type Reaction, ValetkeyError } from '#client'
+import { type ErrorCode, type Problem, type Reaction, ValetkeyError, type Way } from '#client'
 import type { Each, Whole } from './whole.ts'
 
 /** What each refusal is in HTTP. */
@@ -19,7 +19,9 @@ export const STATUS: Record<ErrorCode, number> = {
   'refresh-failed': 409,
   'refresh-not-available': 409,
   'refused-by-policy': 409,
+  'vendor-policy': 403,
   'session-expired': 409,
+  'reference-unreadable': 409,
 
   'not-allowed': 403,
   'forward-only': 403,
@@ -87,6 +89,7 @@ export function problem(error: unknown): Problem {
     reaction: error.reaction,
     retryable: error.retryable,
     ...(error.retryAfter === undefined ? {} : { retryAfter: Math.ceil(error.retryAfter) }),
+    ...(error.instead === null ? {} : { instead: error.instead }),
   }
 }
 
@@ -102,6 +105,8 @@ export const reaction = z.enum({
   nothing: 'nothing',
 } satisfies Each<Reaction>)
 
+export const way = z.strictObject({ flow: z.string(), label: z.string() }).openapi('Way') satisfies Whole<Way>
+
 export const problemDocument = z
   .strictObject({
     type: z.string(),
@@ -113,5 +118,6 @@ export const problemDocument = z
     reaction,
     retryable: z.boolean(),
     retryAfter: z.number().int().nonnegative().optional(),
+    instead: way.optional(),
   })
   .openapi('Problem') satisfies Whole<Problem>

@@ -18,6 +18,7 @@ import type { Whole } from './whole.ts'
 const time = z.iso.datetime({ offset: true })
 const word = z.string().min(1).max(200)
 const secrets = z.record(z.string(), z.string())
+const visible = z.string().regex(/^[\x21-\x7e]{1,500}$/, 'must be visible ASCII without blanks')
 
 /** The provider stands in the path, or is named by the pasted key. */
 export const connectRequest = z
@@ -27,6 +28,9 @@ export const connectRequest = z
     vars: z.record(z.string(), z.string()).optional(),
     fields: secrets.optional(),
     insist: z.boolean().optional(),
+    scopes: z.array(z.string().min(1).max(400)).max(100).optional(),
+    noBrowser: z.boolean().optional(),
+    bringsKey: z.boolean().optional(),
   })
   .openapi('ConnectRequest') satisfies Whole<Omit<said.ConnectRequest, 'provider' | 'as'>>
 
@@ -61,6 +65,9 @@ export const lendRequest = z
       .regex(/^[\x20-\x7e]{0,200}$/)
       .optional(),
     refused: z.string().min(1).max(100_000).optional(),
+    scopes: z.array(visible).min(1).max(100).optional(),
+    audience: visible.optional(),
+    repositories: z.array(visible).min(1).max(500).optional(),
   })
   .openapi('LendRequest') satisfies Whole<said.LendRequest>
 
@@ -91,14 +98,24 @@ export const registerRequest = z
     provider: word,
     clientId: z.string().min(1).max(2000),
     clientSecret: z.string().max(4096).optional(),
+    privateKey: z.string().max(16_384).optional(),
+    certificate: z.string().max(65_536).optional(),
     vars: z.record(z.string(), z.string()).optional(),
     insist: z.boolean().optional(),
+    endpoints: z.strictObject({ authorize: z.url().max(2000), token: z.url().max(2000) }).optional(),
   })
   .openapi('RegisterRequest') satisfies Whole<said.RegisterRequest>
 
 export function readRegister(json: z.infer<typeof registerRequest>): RegisterRequest {
-  const { clientSecret, ...rest } = json
-  return given({ ...rest, clientSecret: clientSecret === undefined ? undefined : new Secret(clientSecret) })
+  const { clientSecret, privateKey, endpoints, ...rest } = json
+  const links = endpoints && { authorize: new URL(endpoints.authorize), token: new URL(endpoints.token) }
+  const secret = (text: string | undefined) => (text === undefined ? undefined : new Secret(text))
+  return given({
+    ...rest,
+    endpoints: links,
+    clientSecret: secret(clientSecret),
+    privateKey: secret(privateKey),
+  })
 }
 
 export const unregisterQuery = z.strictObject({ insist: z.stringbool().optional() })

@@ -201,11 +201,10 @@ describe('a real browser', () => {
     await page.getByRole('button', { name: 'Connect Practice provider' }).click()
     const name = page.getByLabel('A name for this account')
     const link = page.getByRole('link', { name: 'Continue to the provider' })
-    await name.or(link).waitFor()
-    if (await name.isVisible()) {
-      await name.fill(bucket)
-      await page.getByRole('button', { name: 'Continue' }).click()
-    }
+    const goOn = page.getByRole('dialog').getByRole('button', { name: 'Continue' })
+    await goOn.waitFor()
+    if (await name.isVisible()) await name.fill(bucket)
+    await goOn.click()
     return new URL((await link.getAttribute('href')) ?? '')
   }
 

@@ -23,6 +23,7 @@ const OURS = [
   'auth/offline-access-not-supported',
   'auth/client-credentials-jwt',
   'auth/client-credentials-basic',
+  'auth/cross-app-access-complete-flow',
 ]
 
 /** What our client refuses, and has to fail at: a server that says nothing of where its tokens come from is not believed. */
@@ -38,7 +39,6 @@ const NOT_OURS = {
   tools_call: 'the client is the library’s own, and nobody signs in',
   'elicitation-sep1034-client-defaults': 'the client is the library’s own, and nobody signs in',
   'sse-retry': 'the client is the library’s own, and nobody signs in',
-  'auth/cross-app-access-complete-flow': 'tokens of one server are not exchanged at another',
 }
 
 /** Several run at once, each of two processes. */

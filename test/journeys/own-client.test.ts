@@ -100,6 +100,27 @@ describe('a client of one’s own, on the page', () => {
     expect(await page.getByText('Needs your own client, 4 min').count()).toBe(0)
   }, 60_000)
 
+  it('may be done without: the form leads to a key in one click, and scopes are nobody’s to give', async ({
+    skip,
+  }) => {
+    skip(noChromium !== undefined, noChromium)
+    const dialog = page.getByRole('dialog')
+    await page.getByRole('button', { name: 'Connect GitHub', exact: true }).click()
+    for (const box of await dialog.getByRole('checkbox').all()) expect(await box.isChecked()).toBe(false)
+    expect(await dialog.getByRole('checkbox').count()).toBeGreaterThan(0)
+    await dialog.getByLabel('How to sign in').selectOption('authorization-code')
+    await dialog.getByRole('button', { name: 'Continue' }).click()
+    await dialog.getByLabel('Client ID').waitFor()
+    await dialog.getByRole('button', { name: 'Use a key instead' }).click()
+    await dialog.getByLabel('Personal access token').waitFor()
+    await dialog.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('button', { name: 'Connect GitHub', exact: true }).click()
+    await dialog.getByRole('button', { name: 'Continue' }).click()
+    await dialog.getByText('GitHub is signed in to by a client of your own, and there is none yet.').waitFor()
+    await dialog.getByLabel('Personal access token').waitFor()
+    await dialog.getByRole('button', { name: 'Cancel' }).click()
+  }, 60_000)
+
   it('is listed and ended at the terminal, which names the account that would be left', async ({ skip }) => {
     skip(noChromium !== undefined, noChromium)
     const [{ id, clientId }] = JSON.parse((await home.run(['registrations', '--json'])).stdout)

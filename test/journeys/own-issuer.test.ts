@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import Provider from 'oidc-provider'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { canary } from '../../src/testing/canary.ts'
-import { type RealHome, realHome, until } from '../real.ts'
+import { ended, type RealHome, realHome, until } from '../real.ts'
 import { noTerminal, typeCommand } from '../terminal.ts'
 
 // Somebody's own OpenID Connect server, on this very computer: opened by name in the configuration,
@@ -13,6 +13,9 @@ import { noTerminal, typeCommand } from '../terminal.ts'
 
 const CLIENT_ID = 'made by hand'
 const clientSecret = canary('client')
+const PROGRAM_ID = 'a-program'
+const programSecret = canary('program')
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 
 /** Opened at once, so that its port is known; it answers when it has been told who comes back where. */
 async function ownIssuer() {
@@ -43,8 +46,16 @@ function providerAt(issuer: string, redirectUri: string) {
         client_secret: clientSecret,
         application_type: 'native',
         redirect_uris: [redirectUri],
-        grant_types: ['authorization_code', 'refresh_token'],
+        grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT],
         response_types: ['code'],
+        id_token_signed_response_alg: 'ES256',
+      },
+      {
+        client_id: PROGRAM_ID,
+        client_secret: programSecret,
+        redirect_uris: [],
+        grant_types: ['client_credentials'],
+        response_types: [],
         id_token_signed_response_alg: 'ES256',
       },
     ],
@@ -56,6 +67,8 @@ function providerAt(issuer: string, redirectUri: string) {
     features: {
       revocation: { enabled: true, allowedPolicy: () => true },
       devInteractions: { enabled: true },
+      deviceFlow: { enabled: true },
+      clientCredentials: { enabled: true },
     },
     pkce: { required: () => true },
     rotateRefreshToken: true,
@@ -76,7 +89,7 @@ function providerAt(issuer: string, redirectUri: string) {
 }
 
 /** A browser with cookies, and a person in front of it who signs in and agrees to everything. */
-async function consent(link: URL): Promise<string> {
+function visitor() {
   const jar = new Map<string, string>()
   const go = async (url: URL, form?: URLSearchParams): Promise<string> => {
     const cookie = [...jar].map((pair) => pair.join('=')).join('; ')
@@ -95,7 +108,20 @@ async function consent(link: URL): Promise<string> {
     const prompt = /name="prompt" value="(\w+)"/.exec(page)?.[1]
     return prompt ? go(url, new URLSearchParams({ prompt, login: 'zoe', password: 'x' })) : page
   }
-  return go(link)
+  return go
+}
+
+function consent(link: URL): Promise<string> {
+  return visitor()(link)
+}
+
+/** The same person, who enters a code there that was shown to them elsewhere. */
+async function enter(place: URL, code: string): Promise<string> {
+  const go = visitor()
+  const xsrfIn = (page: string) => /name="xsrf" value="([^"]+)"/.exec(page)?.[1] ?? ''
+  const form = { xsrf: xsrfIn(await go(place)), user_code: code }
+  const asked = await go(place, new URLSearchParams(form))
+  return go(place, new URLSearchParams({ ...form, xsrf: xsrfIn(asked), confirm: 'yes' }))
 }
 
 describe('a server of one’s own', () => {
@@ -149,11 +175,12 @@ describe('a server of one’s own', () => {
 
   it('is connected at the terminal by its issuer alone', async ({ skip }) => {
     skip(noTerminal !== undefined, noTerminal)
-    const typed = typeCommand(home, ['connect', 'oidc', ...issuerVar()])
+    const typed = typeCommand(home, ['connect', 'oidc', '--flow', 'authorization-code', ...issuerVar()])
     const link = await until(() => /sign in at (http\S+)/.exec(typed.said())?.[1])
     const url = new URL(link)
     expect(url.origin).toBe(there.issuer)
-    expect(url.searchParams.get('redirect_uri')).toBe(redirectUri)
+    // What is asked for was pushed beforehand (RFC 9126); the server takes no other place to come back to.
+    expect([...url.searchParams.keys()].toSorted()).toEqual(['client_id', 'request_uri'])
     expect(await consent(url)).toContain('Connected to Any OpenID Connect server')
     expect(await typed.code()).toBe(0)
     expect(typed.said()).toContain('connected oidc as Zoë')
@@ -187,7 +214,35 @@ describe('a server of one’s own', () => {
     expect(await userinfo(token)).toBe(401)
   }, 30_000)
 
-  async function accounts(): Promise<readonly { readonly id: string }[]> {
-    return (await (await home.ask('/api/accounts')).json()) as { id: string }[]
+  it('is connected by a code that is entered elsewhere', async () => {
+    const child = home.start(['connect', 'oidc/by-code', '--flow', 'device-code', ...issuerVar()])
+    let said = ''
+    child.stderr?.on('data', (chunk) => {
+      said += chunk
+    })
+    const code = await until(() => /\b([A-Z]{4}-[A-Z]{4})\b/.exec(said)?.[1])
+    expect(await enter(new URL('/device', there.issuer), code)).toContain('Sign-in Success')
+    expect([await ended(child), said]).toEqual([0, expect.any(String)])
+    const token = (await home.run(['lend', 'oidc/by-code'])).stdout.trim()
+    expect(await userinfo(token)).toBe(200)
+    const [account] = (await accounts()).filter(({ bucket }) => bucket === 'by-code')
+    const renewed = await home.ask(`/api/accounts/${account?.id}/refresh`, { method: 'POST' })
+    expect([renewed.status, await renewed.json()]).toEqual([200, expect.objectContaining({ subject: 'zoe' })])
+  }, 60_000)
+
+  it('is connected by a program’s own client, whose secret is never lent', async () => {
+    const words = ['connect', 'oidc/program', '--flow', 'client-credentials', ...issuerVar()]
+    const asClient = ['--field', `clientId=${PROGRAM_ID}`, '--key-stdin']
+    const refused = await home.run([...words, ...asClient], 'wrong')
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('! invalid-credentials: ') })
+    const connected = await home.run([...words, ...asClient], `clientSecret=${programSecret}\n`)
+    expect(connected).toMatchObject({ code: 0, stdout: `connected oidc/program as ${PROGRAM_ID}\n` })
+    const { stdout } = await home.run(['lend', 'oidc/program', '--json'])
+    expect(JSON.parse(stdout)).toMatchObject({ tokenType: 'Bearer', expiresAt: expect.any(String) })
+    expect(stdout).not.toContain(programSecret)
+  }, 30_000)
+
+  async function accounts(): Promise<readonly { readonly id: string; readonly bucket: string }[]> {
+    return (await (await home.ask('/api/accounts')).json()) as { id: string; bucket: string }[]
   }
 })

@@ -18,6 +18,8 @@ const ANYBODYS = new Set([
   'get /api/events',
   'get /api/gateway',
   'get /api/vault',
+  // Their own.
+  'get /api/flows',
   // Empty for anybody else.
   'get /api/outbox',
   'get /api/registrations',

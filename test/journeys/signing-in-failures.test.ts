@@ -161,6 +161,9 @@ function timesAsked(typed: Typed): number {
   return typed.said().split('◆  or paste here').length - 1
 }
 
+/** Where no browser can be opened, another way would be taken first. */
+const BY_BROWSER = ['--flow', 'authorization-code']
+
 describe('at the terminal', () => {
   async function linkIn(typed: ReturnType<typeof typeCommand>): Promise<URL> {
     return new URL(await until(() => /^sign in at (\S+)$/m.exec(typed.said())?.[1]))
@@ -170,7 +173,7 @@ describe('at the terminal', () => {
     skip,
   }) => {
     skip(noTerminal !== undefined, noTerminal)
-    const typed = typeCommand(home, ['connect', 'practice'])
+    const typed = typeCommand(home, ['connect', 'practice', ...BY_BROWSER])
     const back = await consent(await linkIn(typed))
     expect(await pageAt(back)).toContain('Connected to Practice provider')
     expect(await typed.code()).toBe(0)
@@ -180,7 +183,7 @@ describe('at the terminal', () => {
 
   it('asks again for what was pasted wrongly, and takes what is right', async ({ skip }) => {
     skip(noTerminal !== undefined, noTerminal)
-    const typed = typeCommand(home, ['connect', 'practice/pasted'])
+    const typed = typeCommand(home, ['connect', 'practice/pasted', ...BY_BROWSER])
     const back = await consent(await linkIn(typed))
     await until(() => timesAsked(typed) === 1)
     typed.type(without(back, 'state', 'another').href)
@@ -195,8 +198,10 @@ describe('at the terminal', () => {
 
   it('says that access was denied', async ({ skip }) => {
     skip(noTerminal !== undefined, noTerminal)
-    const typed = typeCommand(home, ['connect', 'practice/no'])
+    const typed = typeCommand(home, ['connect', 'practice/no', ...BY_BROWSER])
     await pageAt(await consent(await linkIn(typed), { decision: 'deny' }))
+    await until(() => typed.said().includes('try a code on any device instead?'))
+    typed.type('')
     expect(await typed.code()).toBe(1)
     expect(typed.said()).toContain(
       '! access-denied: access was denied at the provider\n  hint: valetkey connect practice/no',
@@ -224,7 +229,7 @@ describe('at the terminal', () => {
 
   it('leaves nobody waiting when the person presses ctrl-c', async ({ skip }) => {
     skip(noTerminal !== undefined, noTerminal)
-    const typed = typeCommand(home, ['connect', 'practice/left'])
+    const typed = typeCommand(home, ['connect', 'practice/left', ...BY_BROWSER])
     const back = new URL((await linkIn(typed)).searchParams.get('redirect_uri') ?? '')
     await until(() => typed.said().includes('or paste here'))
     typed.type('\u0003')
@@ -233,12 +238,13 @@ describe('at the terminal', () => {
   })
 
   it('needs a person: for a program there is a refusal, and what to do', async () => {
-    const refused = await home.run(['connect', 'practice/nobody'])
+    const refused = await home.run(['connect', 'practice/nobody', ...BY_BROWSER])
     expect(refused).toEqual({
       code: 1,
       stdout: '',
       stderr:
-        '! browser-unavailable: this sign-in needs a person at a terminal\n  hint: run valetkey connect practice/nobody in a terminal, or use the page: valetkey open\n',
+        '! browser-unavailable: this sign-in needs a person at a terminal\n  hint: run valetkey connect practice/nobody --flow authorization-code in a terminal, or use the page: valetkey open\n' +
+        '  or: valetkey connect practice/nobody --flow device-code\n',
     })
   })
 })

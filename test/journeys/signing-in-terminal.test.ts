@@ -67,7 +67,7 @@ describe.each(['sqlite', 'postgres'])('signing in at the terminal alone, the vau
 
   it('connects with consent', async ({ skip }) => {
     skip(noTerminal !== undefined, noTerminal)
-    const typed = typeCommand(home, ['connect', 'practice'])
+    const typed = typeCommand(home, ['connect', 'practice', '--flow', 'authorization-code'])
     await consent(typed, { seconds: 5 })
     expect(typed.said()).toMatch(/^connected practice as Alice$/m)
     before = await account()

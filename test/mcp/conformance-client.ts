@@ -18,7 +18,10 @@ const given: Readonly<Record<string, string | undefined>> = JSON.parse(
   process.env['MCP_CONFORMANCE_CONTEXT'] ?? '{}',
 )
 const { client_id: clientId, client_secret: clientSecret, private_key_pem: privateKey } = given
-const nobodySignsIn = process.env['MCP_CONFORMANCE_SCENARIO']?.includes('client-credentials')
+const scenario = process.env['MCP_CONFORMANCE_SCENARIO'] ?? ''
+const nobodySignsIn = scenario.includes('client-credentials')
+/** Where the person is known to begin with, and what they were given there. */
+const { idp_issuer: issuer, idp_client_id: idpClient, idp_id_token: idToken } = given
 const clientDocument = process.env['VALETKEY_CONFORMANCE_DOCUMENT']
 
 /** So often somebody signs in again because more was wanted; then it is given up. */
@@ -38,6 +41,7 @@ async function open(allow: readonly string[]) {
   await mkdir(join(home, 'config'), { recursive: true, mode: 0o700 })
   const config = { allow, ...(clientDocument !== undefined && { clientDocument }) }
   await writeFile(join(home, 'config', 'config.json'), JSON.stringify(config), { mode: 0o600 })
+  if (issuer !== undefined) await describeIdentityProvider(issuer)
   const { broker } = await openHouse({ home, env: {} }, { limits: documentLimits() })
   const caller = { id: THE_PERSON, owner: THE_PERSON, proof: { door: 'test', uid: process.getuid?.() ?? 0 } }
   const door = httpDoor({
@@ -48,6 +52,29 @@ async function open(allow: readonly string[]) {
   })
   const fetch = (url: string | URL, init?: RequestInit) => door.fetch(new Request(url, init), {})
   return { broker, ...remoteDesk({ base: 'http://valetkey', fetch }) }
+}
+
+/** As its operator describes it. */
+async function describeIdentityProvider(issuer: string): Promise<void> {
+  const folder = join(home, 'config', 'providers')
+  const file = {
+    id: 'idp',
+    name: 'Identity provider',
+    category: 'identity',
+    hosts: [new URL(issuer).host],
+    oauth: { issuer, clientId: idpClient },
+    registration: 'none',
+    signIns: [
+      {
+        flow: 'authorization-code',
+        scopes: ['openid'],
+        present: [{ header: 'authorization', prefix: 'Bearer ', field: 'accessToken' }],
+      },
+    ],
+    revoke: { how: 'console' },
+  }
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await writeFile(join(folder, 'idp.json'), JSON.stringify(file), { mode: 0o600 })
 }
 
 /** The operator opens what the refusal names, as its hint says; the person signs in. */
@@ -66,20 +93,34 @@ async function connectedHouse(allow: readonly string[]): Promise<Opened & { read
 }
 
 async function connect({ desk }: Opened): Promise<string> {
-  const asked = { provider: link, ...(nobodySignsIn && asAProgram()) }
+  if (idToken !== undefined) await signedInBefore(desk, idToken)
+  const vouchedFor = { flow: 'id-jag', fields: { from: 'idp' } }
+  const asked = {
+    provider: link,
+    ...(nobodySignsIn && asAProgram()),
+    ...(idToken !== undefined && vouchedFor),
+  }
   const session = await desk.connect(asked).catch(async (error: unknown) => {
     if (
       !(error instanceof ValetkeyError && error.code === 'provider-not-configured') ||
       clientId === undefined
     )
       throw error
-    const provider = (await desk.providers()).find(({ from }) => from === 'yours')?.id ?? ''
+    const yours = (await desk.providers()).filter(({ from, id }) => from === 'yours' && id !== 'idp')
+    const provider = yours[0]?.id ?? ''
     await desk.register({ provider, clientId, ...(clientSecret && { clientSecret }), insist: true })
     return desk.connect(asked)
   })
   const { account } = await signedIn(desk, session)
   if (account === null) throw new Error('nothing was connected')
   return account.providerId
+}
+
+/** The person signed in to their identity provider elsewhere, and brings along what came of that. */
+async function signedInBefore(desk: Opened['desk'], id_token: string): Promise<void> {
+  if ((await desk.accounts()).length > 0) return
+  const issued = JSON.stringify({ access_token: 'not used here', expires_in: 3600, id_token })
+  await desk.connect({ provider: 'idp', flow: 'authorization-code', fields: { issued }, insist: true })
 }
 
 /** What its operator fills in for a program that comes in with nobody behind it. */

@@ -30,7 +30,7 @@ export async function clientTrouble(
   const redirectUri = filledIn(ownRedirect(provider, signIn), provider, vars)
   try {
     const server = await findServer(kit.network, oauth, at, { found: new Map(), now: kit.now })
-    const use = { server, client, clientAuth: oauth.clientAuth, network: kit.network, now: kit.now }
+    const use = { server, client, oauth, network: kit.network, now: kit.now }
     const knows = await knowsClient(use, { answers: oauth.answers, redirectUri })
     return knows === false ? { proved: false, refused: unknown(name, client) } : { proved: knows === true }
   } catch {

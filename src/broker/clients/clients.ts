@@ -7,6 +7,7 @@ import type { RegistrationRow, Rows } from '../../model/storage.ts'
 import { issuerOf, namedEndpoints } from '../../protocol/server.ts'
 import type { Kit } from '../kit.ts'
 import { isOpen } from '../sign-ins/redirects.ts'
+import { type Proof, proving } from './own-proof.ts'
 
 type Vars = Readonly<Record<string, string>>
 
@@ -15,8 +16,12 @@ export interface Terms {
   /** The one address it was registered with. */
   readonly redirectUri?: string
   readonly secretExpiresAt?: string
+  /** By what the client proves itself in the place of a secret. */
+  readonly proof?: Proof
   /** By what the server lets us manage it (RFC 7592). */
   readonly management?: { readonly uri: string; readonly token: string }
+  /** Where its owner signs in with it, where that is not where the provider's file says. */
+  readonly endpoints?: { readonly authorize: string; readonly token: string }
 }
 
 /** A registration as it is kept, with all that is sealed of it. */
@@ -37,8 +42,11 @@ export function issuerAt(kit: Kit, provider: Provider, vars: Vars): string | und
     const value = vars[name]
     return value === undefined ? [] : [[name, value]]
   })
-  const at = oauth && kit.catalogue.authority(provider, Object.fromEntries(open))
-  return at && (issuerOf(oauth, at) ?? namedEndpoints(oauth, at).token)
+  if (oauth === undefined) return undefined
+  const { authorize: _, device: __, ...known } = oauth
+  // Where a person is sent to is none of it, and is asked for when they are.
+  const at = kit.catalogue.authority({ ...provider, oauth: known }, Object.fromEntries(open))
+  return at && (issuerOf(oauth, at) ?? namedEndpoints(known, at).token)
 }
 
 /** Whether what a flow yields is issued to a client of ours, which renews it and ends it. */
@@ -47,10 +55,30 @@ export function isByClient({ flows }: Kit, flow: string): boolean {
   return known !== undefined && !known.ownClient && (known.comesBack || known.refresh !== undefined)
 }
 
+/** By what a client at a server of the owner's own choice is known; two providers may have the same server. */
+export function ownServerOf(
+  { id }: Pick<Provider, 'id'>,
+  { token }: NonNullable<Terms['endpoints']>,
+): string {
+  return `${token}#${id}`
+}
+
+/** By what the client of the owner's own is known that a provider is signed in to with, where there is one. */
+export async function findOwnServer(kit: Kit, { id }: Provider): Promise<string | undefined> {
+  const mine = { owner: INSTALLATION, provider: id, how: 'yours' } as const
+  const rows = await kit.storage.list('registrations', mine, { orderBy: 'createdAt' })
+  return rows.findLast(({ issuer }) => issuer.endsWith(`#${id}`))?.issuer
+}
+
 /** Our client at a provider: what is registered with its issuer, before one that came along. */
-export async function clientOf(kit: Kit, provider: Provider, vars: Vars): Promise<Client | undefined> {
-  const found = await findRegistered(kit, issuerAt(kit, provider, vars))
-  return found?.client ?? broughtAlong(kit, provider)
+export async function clientOf(
+  kit: Kit,
+  provider: Provider,
+  vars: Vars,
+  ownServer?: string,
+): Promise<Client | undefined> {
+  const found = await findRegistered(kit, ownServer ?? issuerAt(kit, provider, vars))
+  return found?.client ?? (ownServer === undefined ? broughtAlong(kit, provider) : undefined)
 }
 
 export async function findRegistered(kit: Kit, issuer: string | undefined): Promise<Registered | undefined> {
@@ -97,7 +125,9 @@ export async function takeRegistered(kit: Kit, rows: Rows, row: RegistrationRow)
   const { confidential, ...terms } = readOutline(sealed)
   if (confidential !== (clientSecret !== undefined)) throw changedOutside(row)
   const redirectUri = terms.redirectUri === undefined ? undefined : new URL(terms.redirectUri)
-  return { row, client: { clientId: row.clientId, clientSecret, redirectUri }, terms }
+  const { endpoints, proof } = terms
+  const client = { clientId: row.clientId, clientSecret, redirectUri, endpoints, ...proving(proof) }
+  return { row, client, terms }
 }
 
 /** Seals what belongs to a row that is written in the same transaction. */

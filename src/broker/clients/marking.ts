@@ -12,12 +12,12 @@ import { broughtAlong, listAlong } from './clients.ts'
  */
 export async function markClient(
   kit: Kit,
-  { account, from: { issuer } }: Whole,
+  { account, profile, from: { issuer } }: Whole,
   trouble: string | null,
   wasFailing = false,
 ): Promise<void> {
   if (issuer === null) return
-  if (trouble !== null) await listed(kit, account, issuer)
+  if (trouble !== null && profile.ownServer === undefined) await listed(kit, account, issuer)
   const mine = { owner: INSTALLATION, issuer } as const
   const there: RegistrationRow | undefined = await kit.storage.get('registrations', mine)
   if (there === undefined || there.trouble === trouble) return
@@ -41,7 +41,7 @@ export async function tryAgainSoon(
 }
 
 async function listed(kit: Kit, account: AccountRow, issuer: string): Promise<void> {
-  const provider = kit.catalogue.find(account.provider)
+  const provider = kit.catalogue.find(account.provider, account.flow)
   const client = provider && broughtAlong(kit, provider)
   if (provider && client) await listAlong(kit, provider, issuer, client)
 }

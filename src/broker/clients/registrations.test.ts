@@ -429,7 +429,7 @@ describe('a client of the person’s own', () => {
   })
 
   it.each([
-    ['openai', {}, 'OpenAI is not signed in to by a client'],
+    ['azure-openai', {}, 'Azure OpenAI is not signed in to by a client'],
     ['own', { vars: { tenant: 'x' } }, 'Own: nothing is called tenant'],
     ['own', { clientId: ' ' }, 'a client needs its id'],
     ['oidc', { vars: { issuer: 'x' } }, 'Any OpenID Connect server: no server has such an address'],

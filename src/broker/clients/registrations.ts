@@ -4,12 +4,22 @@ import type { Provider } from '../../model/provider.ts'
 import { Secret } from '../../model/secret.ts'
 import type { RegistrationRow } from '../../model/storage.ts'
 import type { Registered as Made, RegisterRequest, Registration } from '../../model/words.ts'
+import { isSafe } from '../../protocol/server.ts'
 import { behind, type Kit, unlessTampered } from '../kit.ts'
 import { asksOf } from '../sign-ins/redirects.ts'
-import { findProvider } from '../sign-ins/sign-ins.ts'
+import { findProvider, waysHere } from '../sign-ins/sign-ins.ts'
 import { clientTrouble, documentOf } from './client-checks.ts'
-import { cameAlong, issuerAt, putSealed, type Registered, type Terms, takeRegistered } from './clients.ts'
+import {
+  cameAlong,
+  issuerAt,
+  ownServerOf,
+  putSealed,
+  type Registered,
+  type Terms,
+  takeRegistered,
+} from './clients.ts'
 import { tryAgainSoon } from './marking.ts'
+import { proofIn, proving } from './own-proof.ts'
 import { givenBack } from './unregister.ts'
 
 /** One registration an issuer; a new one takes the place of what was there, and keeps its id. */
@@ -22,21 +32,69 @@ export async function register(kit: Kit, caller: Caller, request: RegisterReques
   )
 }
 
-async function registerOwn(kit: Kit, provider: Provider, request: RegisterRequest): Promise<Made> {
-  const { vars = {}, insist = false } = request
+async function registerOwn(kit: Kit, named: Provider, request: RegisterRequest): Promise<Made> {
+  const { vars = {}, insist = false, endpoints } = request
+  if (endpoints !== undefined) return registerElsewhere(kit, named, request, endpoints)
+  const provider = signedInTo(kit, named)
   const issuer = serverFor(kit, provider, vars)
-  const client = { clientId: request.clientId.trim(), clientSecret: given(request.clientSecret) }
-  if (client.clientId === '') throw new ValetkeyError('invalid-request', 'a client needs its id')
+  const client = clientIn(request)
+  const proof = proofIn(request)
   const document = await documentOf(kit, provider, client)
   // Whoever insists keeps it whatever the provider says, so it is not asked.
   const isAsked = document === undefined && !insist
-  const knows = isAsked ? await clientTrouble(kit, provider, vars, client) : undefined
+  const knows = isAsked
+    ? await clientTrouble(kit, provider, vars, { ...client, ...proving(proof) })
+    : undefined
   if (knows?.refused) throw knows.refused
   const how = document === undefined ? 'yours' : 'metadata-document'
-  const draft = { provider: provider.id, issuer, how, ...client, terms: document ?? {} } as const
+  const draft = {
+    provider: provider.id,
+    issuer,
+    how,
+    ...client,
+    terms: { ...document, ...(proof && { proof }) },
+  } as const
   const { row, replaced } = await writeRegistration(kit, draft)
   if (replaced !== undefined && replaced.row.clientId !== row.clientId) await givenBack(kit, replaced)
   return { ...view(row), checked: document !== undefined || knows?.proved === true }
+}
+
+/** As the first way in sees it that a client of ours is for: its server may be apart from the rest. */
+function signedInTo(kit: Kit, provider: Provider): Provider {
+  const seen = waysHere(kit, provider).map(({ flow }) => findProvider(kit, provider.id, flow))
+  return provider.oauth === undefined ? (seen.find(({ oauth }) => oauth !== undefined) ?? provider) : provider
+}
+
+/**
+ * A client at a server that the provider's file does not know. It is no login of the vendor's, and what it is
+ * issued goes where a key of this provider goes.
+ */
+async function registerElsewhere(
+  kit: Kit,
+  { id, name, signIns }: Provider,
+  request: RegisterRequest,
+  { authorize, token }: NonNullable<RegisterRequest['endpoints']>,
+): Promise<Made> {
+  if (!signIns.some(({ flow }) => kit.flows.get(flow)?.comesBack))
+    throw new ValetkeyError('invalid-request', `${name} is not signed in to by a browser`, {
+      hint: `valetkey connect ${id}`,
+    })
+  const endpoints = { authorize: authorize.href, token: token.href }
+  const unfit = Object.entries(endpoints).find(([, link]) => !isSafe(link) || link.includes('#'))
+  if (unfit !== undefined)
+    throw new ValetkeyError('invalid-request', `the address given for ${unfit[0]} is not reached over https`)
+  const issuer = ownServerOf({ id }, endpoints)
+  const proof = proofIn(request)
+  const terms = { endpoints, ...(proof && { proof }) }
+  const draft = { provider: id, issuer, how: 'yours', ...clientIn(request), terms } as const
+  const { row } = await writeRegistration(kit, draft)
+  return { ...view(row), checked: false }
+}
+
+function clientIn({ clientId, clientSecret }: RegisterRequest) {
+  const client = { clientId: clientId.trim(), clientSecret: given(clientSecret) }
+  if (client.clientId === '') throw new ValetkeyError('invalid-request', 'a client needs its id')
+  return client
 }
 
 interface Draft extends Pick<RegistrationRow, 'provider' | 'issuer' | 'how' | 'clientId'> {

@@ -6,6 +6,7 @@ import { unregister as endAtServer } from '../../protocol/registration.ts'
 import { addressOf } from '../accounts.ts'
 import { takeOutline } from '../grants.ts'
 import { behind, type Kit, unlessTampered } from '../kit.ts'
+import { providerOf } from '../provenance.ts'
 import { isByClient, issuerAt, type Registered, takeRegistered } from './clients.ts'
 
 /** Ends the client at its server too, where that lets us; accounts that would be left without one are named. */
@@ -56,9 +57,10 @@ export async function usersOf(
   )
   const used = await Promise.all(
     living.map(async (account) => {
-      const provider = kit.catalogue.find(account.provider)
       const outline = await unlessTampered(takeOutline(kit, kit.storage, account))
-      return provider && issuerAt(kit, provider, outline?.profile.vars ?? {}) === issuer
+      const provider = providerOf(kit, account, outline?.profile)
+      const { vars = {}, ownServer } = outline?.profile ?? {}
+      return provider && (ownServer ?? issuerAt(kit, provider, vars)) === issuer
     }),
   )
   return living.filter((_, at) => used[at])

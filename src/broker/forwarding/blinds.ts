@@ -5,7 +5,7 @@ import type { Passage } from '../../model/gate.ts'
 import type { AnswerHead } from '../../model/network.ts'
 import { isStanding, type Whole } from '../grants.ts'
 import type { Kit } from '../kit.ts'
-import { findProvider, signInOf } from '../sign-ins/sign-ins.ts'
+import { knownProvider, signInOf } from '../sign-ins/sign-ins.ts'
 import { codingsOf, decodersFor, isOfPacking } from './decoding.ts'
 import { type Scrubber, scrubber, starredTexts } from './scrub.ts'
 import { spellingsOf } from './spellings.ts'
@@ -70,10 +70,10 @@ function smallLetters(secret: Buffer): string {
 
 const known = new WeakMap<Whole['credential']['worn'], readonly Buffer[]>()
 
-function secretsOf(kit: Kit, { account, credential: { worn } }: Whole): readonly Buffer[] {
+function secretsOf(kit: Kit, { account, profile, credential: { worn } }: Whole): readonly Buffer[] {
   const before = known.get(worn)
   if (before !== undefined) return before
-  const { fields } = signInOf(kit, findProvider(kit, account.provider), account.flow)
+  const { fields } = signInOf(kit, knownProvider(kit, account, profile), account.flow)
   const open = new Set(fields.flatMap(({ name, secret }) => (secret ? [] : name)))
   const shut = Object.entries(worn).filter(([name]) => !open.has(name))
   const spellings = spellingsOf(shut.map(([, secret]) => secret.reveal()))

@@ -1,7 +1,10 @@
 import { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
+import { ValetkeyError } from '#client'
 
 const KEPT_BYTES = 1024 * 1024
+/** What is signed is held in memory. */
+const MOST_SIGNED_BYTES = 16 * 1024 * 1024
 /** What has not come by then is a stream, and not just on its way. */
 const PATIENCE_MS = 1_000
 
@@ -15,6 +18,23 @@ export interface KeptBody {
   whole(): Promise<Whole | undefined>
   /** It is not needed any more. */
   letGo(): void
+}
+
+/** All of a body that has to be there before it is sent. Throws `invalid-request` for what is too long for that. */
+export async function wholeOf(body: Body, signal: AbortSignal): Promise<Whole> {
+  if (!(body instanceof Readable)) return body
+  const pieces: Uint8Array[] = []
+  let size = 0
+  for await (const piece of body as AsyncIterable<Uint8Array>) {
+    signal.throwIfAborted()
+    size += piece.byteLength
+    if (size > MOST_SIGNED_BYTES)
+      throw new ValetkeyError('invalid-request', 'this body is too long to be signed', {
+        hint: 'send it in parts',
+      })
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
 }
 
 export function keepBody(body: Body, needed: boolean): KeptBody {

@@ -1,5 +1,6 @@
 import { type LeaseEnd, type LeaseVerb, ValetkeyError } from '#client'
 import type { CallerId } from '../../model/caller.ts'
+import type { Wish } from '../../model/mint.ts'
 import type { AccountRow, LeaseRow, Rows } from '../../model/storage.ts'
 import type { Lease } from '../../model/words.ts'
 import { isNarrowed } from '../keys/line.ts'
@@ -18,6 +19,8 @@ export interface Opening {
   readonly verb: LeaseVerb
   readonly purpose: string | null
   readonly scopes: readonly string[]
+  /** What was wished, where it was minted for that. */
+  readonly wish?: Wish | undefined
   /** When what is lent is dead; null for never. */
   readonly dies: Date | null
 }
@@ -99,8 +102,9 @@ async function writeAll(kit: Kit, all: readonly Opening[]): Promise<readonly Out
 }
 
 /** What may share a lease. */
-function likeness({ account: { owner, id }, caller, verb, purpose, scopes }: Opening): string {
-  return `${owner} ${id} ${caller} ${verb} ${JSON.stringify(purpose)} ${written(scopes)}`
+function likeness({ account: { owner, id }, caller, verb, purpose, scopes, wish }: Opening): string {
+  const alike = `${owner} ${id} ${caller} ${verb} ${JSON.stringify(purpose)} ${written(scopes)}`
+  return wish === undefined ? alike : `${alike} ${JSON.stringify(forWhat(wish))}`
 }
 
 /** What was revoked since the gate was passed is lent to nobody any more. */
@@ -142,9 +146,10 @@ async function mayStill(
 
 /** The live one that is shared, or a new one. */
 async function leaseFor(kit: Kit, rows: Rows, opening: Opening, now: number): Promise<LeaseRow> {
-  const { account, caller, verb, purpose, scopes } = opening
+  const { account, caller, verb, purpose, scopes, wish } = opening
   const { owner, id: accountId } = account
-  const asked = { owner, accountId, caller, verb, purpose, scopes: written(scopes), endedAt: null }
+  const what = { purpose, scopes: written(scopes), ...forWhat(wish) }
+  const asked = { owner, accountId, caller, verb, ...what, endedAt: null }
   const live = (await rows.list('leases', asked)).find((one) => isLive(one, now))
   if (live !== undefined) return live
   const until = endOf(opening, now)
@@ -158,6 +163,11 @@ async function leaseFor(kit: Kit, rows: Rows, opening: Opening, now: number): Pr
   }
   await rows.insert('leases', [{ ...asked, ...fresh }])
   return { ...asked, ...fresh }
+}
+
+/** What was lent as it came is for nobody and nothing by name. */
+function forWhat({ audience, repositories = [] }: Wish = {}): Pick<LeaseRow, 'audience' | 'repositories'> {
+  return { audience: audience ?? null, repositories: written(repositories) }
 }
 
 const inOrder = new WeakMap<readonly string[], string>()

@@ -1,12 +1,22 @@
 import { ValetkeyError } from '#client'
 import { isRenewable, type Whole } from '../grants.ts'
 import type { Kit } from '../kit.ts'
+import { wearsReference } from '../referred.ts'
 import { refusedFresh, renewRefused } from '../renewing/refused.ts'
 import type { Coming } from './coming.ts'
-import { type Body, keepBody } from './kept-body.ts'
+import { type Body, type KeptBody, keepBody } from './kept-body.ts'
+
+/** An answer; with `again` the same request is welcome once more with another proof, since nothing was done. */
+type Answered = Coming & { readonly again?: boolean }
 
 /** Sends the request with this credential. */
-export type Send = (whole: Whole, body: Body) => Promise<Coming>
+export type Send = (whole: Whole, body: Body) => Promise<Answered>
+
+interface Asked {
+  readonly body: Body
+  /** Each time that it is sent something of it is proved anew. */
+  readonly mayProveAgain: boolean
+}
 
 /**
  * Why a provider's 401 is passed on, said in a header of ours beside it. `not-renewable`: this credential is
@@ -28,13 +38,13 @@ export interface Sent {
  * What the provider refuses as unauthorized is renewed once and sent once more, whatever its method: a 401
  * says that nothing was done. Where that is refused too, the provider has the last word.
  */
-export async function sendTwice(kit: Kit, whole: Whole, asked: Body, send: Send): Promise<Sent> {
+export async function sendTwice(kit: Kit, whole: Whole, asked: Asked, send: Send): Promise<Sent> {
   const { account, credential } = whole
-  const renewable = isRenewable(kit, account, credential)
-  const kept = keepBody(asked, renewable)
-  if (!renewable) return once(await send(whole, kept.body))
+  const renewable = isRenewable(kit, account, credential) || wearsReference(credential)
+  const kept = keepBody(asked.body, renewable || asked.mayProveAgain)
   try {
-    const answer = await send(whole, kept.body)
+    const answer = await welcome(whole, kept, send)
+    if (!renewable) return once(answer)
     if (answer.status !== 401) return { answer, renewed: false }
     const fresh = await renewRefused(kit, whole).catch(unlessOurs)
     if (fresh === undefined) return { answer, renewed: false, retry: 'not-renewed' }
@@ -45,6 +55,16 @@ export async function sendTwice(kit: Kit, whole: Whole, asked: Body, send: Send)
   } finally {
     kept.letGo()
   }
+}
+
+/** A server that wants nothing but its nonce in the proof gets it, once, before anything is renewed for that. */
+async function welcome(whole: Whole, kept: KeptBody, send: Send): Promise<Coming> {
+  const answer = await send(whole, kept.body)
+  if (!answer.again) return answer
+  const body = await kept.whole()
+  if (body === undefined) return answer
+  answer.drop()
+  return send(whole, body)
 }
 
 /** Why it could not be renewed stands with the account; the caller is told what the provider said. */

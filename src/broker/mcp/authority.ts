@@ -34,9 +34,13 @@ export async function asFoundNow(kit: Kit, owner: OwnerId, provider: Provider): 
   const { now } = kit
   const found = await askResource(kit.network, url, { now, known: oauth.issuer })
   const { issuer, resource } = found
+  const dpop = found.dpop || oauth.dpop
   const keeping = issuer === oauth.issuer
-  if (keeping && resource === oauth.resource && !adds(provider, found.scopes)) return provider
-  const next = withScopes({ ...provider, oauth: { ...oauth, issuer, resource } }, found.scopes, { keeping })
+  if (keeping && resource === oauth.resource && dpop === oauth.dpop && !adds(provider, found.scopes))
+    return provider
+  const next = withScopes({ ...provider, oauth: { ...oauth, issuer, resource, dpop } }, found.scopes, {
+    keeping,
+  })
   return keepNoted(kit, owner, next, keeping ? wishes(found.scopes) : `it is signed in to at ${issuer} now`)
 }
 

@@ -253,6 +253,37 @@ describe('[security 12.5] what is asked for', () => {
   })
 })
 
+const BEARER_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+const PROFILE = 'urn:ietf:params:oauth:grant-profile:id-jag'
+const knowing = (more: object): Script => ({ metadata: (honest) => ({ body: { ...honest, ...more } }) })
+
+describe('the word of an identity provider', () => {
+  const flows = async () => (await house.owner.providers()).find(({ id }) => id === 'local-mcp')?.flows
+
+  it.each<[string, object, boolean]>([
+    ['by its profile', { authorization_grant_profiles_supported: [PROFILE] }, true],
+    ['by its grant alone', { grant_types_supported: ['authorization_code', BEARER_GRANT] }, true],
+    [
+      'for another profile',
+      { grant_types_supported: [BEARER_GRANT], authorization_grant_profiles_supported: [] },
+      false,
+    ],
+    ['not at all', { grant_types_supported: ['authorization_code'] }, false],
+  ])('is a way in where the server says that it takes it: %s', async (_, more, isTaken) => {
+    await visited(await opened({ script: knowing(more) }))
+    expect((await flows())?.includes('id-jag')).toBe(isTaken)
+  })
+
+  it('is one as soon as the server takes it and it is asked for', async () => {
+    const link = await opened()
+    await visited(link)
+    expect(await refusal(connect(link, { flow: 'id-jag' }))).toMatchObject({ code: 'unknown-flow' })
+    authorization.play(knowing({ grant_types_supported: [BEARER_GRANT] }))
+    const { step } = await connect(link, { flow: 'id-jag' })
+    expect(step).toMatchObject({ ask: 'fill', fields: [{ name: 'from' }] })
+  })
+})
+
 describe('a provider by its address', () => {
   it('is called as the person wishes', async () => {
     const { id } = await connect(await opened(), { as: 'notes', bucket: 'work' })

@@ -5,6 +5,7 @@ import { askResource, type ProtectedResource } from '../../protocol/protected-re
 import { isSafe } from '../../protocol/server.ts'
 import { behind, type Kit } from '../kit.ts'
 import { asFoundNow, serverAt } from './authority.ts'
+import { withVouching } from './offers.ts'
 
 /** Whether a provider is named by the address of its server. */
 export function isLink(provider: string | undefined): provider is string {
@@ -30,7 +31,11 @@ export async function providerByLink(
     async () => {
       if (as !== undefined && kit.catalogue.find(as) !== undefined) throw taken(as)
       const found = await askResource(kit.network, url, { now: kit.now })
-      return known(kit, url, as) ?? (await kept(kit, url, { as, found }))
+      const there = known(kit, url, as)
+      if (there !== undefined) return there
+      const made = await kept(kit, url, { as, found })
+      // What else its authorization server takes is no reason not to be connected.
+      return withVouching(kit, caller.owner, made).catch(() => made)
     },
     ({ id, hosts }) => `${id}, at ${hosts.join(', ')}`,
   )
@@ -91,16 +96,17 @@ const AS_A_PROGRAM = [
   { name: 'clientId', label: 'Client id', secret: false },
   { name: 'clientSecret', label: 'Client secret', secret: true, optional: true },
   { name: 'privateKey', label: 'Private key', secret: true, optional: true },
+  { name: 'certificate', label: 'Certificate', secret: false, optional: true },
 ]
 
-function fileFor(id: string, url: URL, { issuer, resource, scopes }: ProtectedResource): ProviderFile {
+function fileFor(id: string, url: URL, { issuer, resource, scopes, dpop }: ProtectedResource): ProviderFile {
   return {
     id,
     name: url.host,
     category: 'other',
     hosts: [url.host],
     mcp: url.pathname + url.search,
-    oauth: { issuer, resource },
+    oauth: { issuer, resource, ...(dpop && { dpop }) },
     registration: 'dynamic',
     signIns: [
       { flow: 'authorization-code', scopes: [...scopes], present: [BEARER] },

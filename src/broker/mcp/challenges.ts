@@ -16,7 +16,7 @@ const MOST_SCOPES = 100
  * owner's to do.
  */
 export async function heeded(kit: Kit, whole: Whole, sent: Sent): Promise<Sent> {
-  const provider = kit.catalogue.find(whole.account.provider)
+  const provider = kit.catalogue.find(whole.account.provider, whole.account.flow)
   if (provider?.oauth?.resource === undefined) return sent
   const { status } = sent.answer
   if (status === 401 && sent.retry === 'refused-again') await lookAgain(kit, whole, provider)

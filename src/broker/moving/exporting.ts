@@ -1,4 +1,5 @@
 import type { Caller } from '../../model/caller.ts'
+import type { Credential } from '../../model/credential.ts'
 import type { Secret } from '../../model/secret.ts'
 import type { AccountRow } from '../../model/storage.ts'
 import { sealExport } from '../../vault/export.ts'
@@ -55,21 +56,22 @@ async function exported(kit: Kit, living: AccountRow): Promise<Exported> {
 }
 
 /** What can be had again is worth nothing elsewhere: there the first thing to be done is to renew it. */
-function fieldsOf(account: AccountRow, { credential: { worn, kept } }: Kept, renewable: boolean) {
-  if (isOver(account)) return {}
+function fieldsOf(account: AccountRow, { credential }: Kept, renewable: boolean) {
+  const { worn, kept } = credential
+  if (isOver(account, credential)) return {}
   return { ...(renewable ? {} : prefixed('worn', worn)), ...prefixed('kept', kept) }
 }
 
 function plainOf(account: AccountRow, { credential, profile, issuedAt, from }: Kept, renewable: boolean) {
   const { standing, scopes, tokenType, expiresAt, grantEndsAt, idleEndsAt } = credential
-  const over = isOver(account)
+  const over = isOver(account, credential)
   const ends = over ? {} : { expiresAt: renewable ? null : expiresAt, grantEndsAt, idleEndsAt }
   return {
     address: addressOf(account),
     bucket: account.bucket,
     flow: account.flow,
     status: over ? 'needs-reauth' : 'connected',
-    reason: over ? account.reason : null,
+    reason: over ? (referredIn(credential) ?? account.reason) : null,
     connectedAt: account.connectedAt,
     issuedAt: issuedAt.toISOString(),
     standing: standing ? 1 : 0,
@@ -93,9 +95,20 @@ async function wishesOf(kit: Kit, account: AccountRow) {
   return { rotateDays: account.rotateDays, bindings: JSON.stringify(bindings) }
 }
 
-/** It has no tokens any more, and waits for its person: what was decided about it is worth keeping. */
-function isOver({ status }: AccountRow): boolean {
-  return status === 'needs-reauth'
+/**
+ * It has no tokens any more, or none that mean anything elsewhere, and waits for its person: what was decided
+ * about it is worth keeping.
+ */
+function isOver({ status }: AccountRow, credential: Credential): boolean {
+  return status === 'needs-reauth' || credential.references !== undefined
+}
+
+/** What is read on one computer may be something else on another, so it is given there anew. */
+function referredIn({ references }: Credential): string | undefined {
+  const texts = Object.values(references ?? {})
+  return texts.length === 0
+    ? undefined
+    : `it was read from ${texts.join(', ')}, which has to be given here anew`
 }
 
 function prefixed<V>(kind: string, fields: Readonly<Record<string, V>>): Record<string, V> {

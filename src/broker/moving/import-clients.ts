@@ -10,10 +10,11 @@ import type { OpenedExport } from '../../vault/export-opening.ts'
 import { clientOf, putSealed, type Terms } from '../clients/clients.ts'
 import { usersOf } from '../clients/unregister.ts'
 import { type Kit, unlessTampered } from '../kit.ts'
+import { providerOf } from '../provenance.ts'
 import type { Arrival } from './import-record.ts'
 
 const LOOPBACK = /^http:\/\/(127\.0\.0\.1|localhost)(:\d{1,5})?\//
-const FIELDS = ['clientSecret', 'managementToken']
+const FIELDS = ['clientSecret', 'privateKey', 'certificate', 'managementToken']
 
 const schema = z.strictObject({
   clientId: z.string().min(1).max(2000),
@@ -22,6 +23,8 @@ const schema = z.strictObject({
   redirectUri: z.string().regex(LOOPBACK).nullable(),
   secretExpiresAt: z.iso.datetime().nullable(),
   managementUri: z.string().refine(isSafe).nullable(),
+  authorizeAt: z.string().refine(isSafe).optional(),
+  tokenAt: z.string().refine(isSafe).optional(),
 })
 
 /** A client of ours, as it was registered where the export comes from. */
@@ -52,12 +55,25 @@ function readClient({ about: issuer, fields, plain }: ExportedRecord): ArrivingC
   const { data } = schema.safeParse(plain)
   const areKnown = Object.keys(fields).every((name) => FIELDS.includes(name))
   if (data === undefined || !areKnown) return undefined
-  const { clientId, how, createdAt, redirectUri, secretExpiresAt, managementUri } = data
-  const { clientSecret, managementToken }: Partial<Record<string, Secret>> = fields
+  const { clientId, how, createdAt, redirectUri, secretExpiresAt, managementUri, authorizeAt, tokenAt } = data
+  const { clientSecret, privateKey, certificate, managementToken }: Partial<Record<string, Secret>> = fields
+  if (certificate !== undefined && privateKey === undefined) return undefined
   if ((managementUri === null) !== (managementToken === undefined)) return undefined
+  if ((authorizeAt === undefined) !== (tokenAt === undefined)) return undefined
+  // By its name a client at a server of the owner's own is told apart from all others.
+  if (issuer.includes('#') !== (tokenAt !== undefined)) return undefined
+  if (tokenAt !== undefined && !issuer.startsWith(`${tokenAt}#`)) return undefined
   const terms: Terms = {
     ...(redirectUri === null ? {} : { redirectUri }),
     ...(secretExpiresAt === null ? {} : { secretExpiresAt }),
+    ...(privateKey && {
+      proof: {
+        privateKey: privateKey.reveal(),
+        ...(certificate && { certificate: certificate.reveal() }),
+      },
+    }),
+    ...(authorizeAt !== undefined &&
+      tokenAt !== undefined && { endpoints: { authorize: authorizeAt, token: tokenAt } }),
     ...(managementUri !== null &&
       managementToken && { management: { uri: managementUri, token: managementToken.reveal() } }),
   }
@@ -74,13 +90,14 @@ interface Judgement {
 /** A refresh token is of use to the client alone that it was issued to. */
 export async function judgeClient(
   kit: Kit,
-  { grant, from, provider: id }: Arrival,
+  { grant, from, provider: id, flow }: Arrival,
   renews: boolean,
   clients: ArrivingClients,
 ): Promise<Judgement> {
-  const provider = kit.catalogue.find(id)
-  if (provider?.oauth === undefined) return {}
-  const here = await unlessTampered(clientOf(kit, provider, grant.profile.vars))
+  const { vars, ownServer } = grant.profile
+  const provider = providerOf(kit, { provider: id, flow }, grant.profile)
+  if (provider === undefined || (provider.oauth ?? ownServer) === undefined) return {}
+  const here = await unlessTampered(clientOf(kit, provider, vars, ownServer))
   const needed = from?.client ?? undefined
   if (here !== undefined && (needed === undefined || needed === here.clientId)) return {}
   const carried = clients.get(from?.issuer ?? '')

@@ -1,11 +1,13 @@
 import { ValetkeyError } from '#client'
 import type { Credential } from '../../model/credential.ts'
-import { fits, type Provider, type SignIn } from '../../model/provider.ts'
+import { fits } from '../../model/provider/forms.ts'
+import { wornFields } from '../../model/provider/worn.ts'
+import type { Provider, SignIn } from '../../model/provider.ts'
 import type { AccountRow } from '../../model/storage.ts'
 import { wear } from '../../protocol/presentation.ts'
 import { isRenewable } from '../grants.ts'
 import type { Kit } from '../kit.ts'
-import { provenanceOf } from '../provenance.ts'
+import { provenanceOf, providerOf } from '../provenance.ts'
 import type { Arrival } from './import-record.ts'
 
 const DAY_MS = 24 * 60 * 60_000
@@ -24,7 +26,7 @@ interface Case extends Omit<Arrival, 'provider'> {
 
 /** Why an account of an export is not taken in here, in words; undefined where nothing is wrong with it. */
 export function flawOf(kit: Kit, account: AccountRow, arrival: Arrival): string | undefined {
-  const provider = kit.catalogue.find(account.provider)
+  const provider = providerOf(kit, account, arrival.grant.profile)
   if (provider?.id !== account.provider) return `no provider is called ${account.provider} here`
   const signIn = provider.signIns.find(({ flow }) => flow === account.flow)
   if (signIn === undefined || !kit.flows.has(account.flow))
@@ -120,8 +122,7 @@ function isKey({ fields }: SignIn): boolean {
 }
 
 function usedIn({ present }: SignIn): ReadonlySet<string> {
-  const names = present.flatMap((way) => ('basic' in way ? Object.values(way.basic) : [way.field]))
-  return new Set(names.filter((name) => name !== undefined))
+  return new Set(present.flatMap(wornFields))
 }
 
 function refusalOf(attempt: () => unknown): string | undefined {

@@ -62,6 +62,8 @@ const profileSchema = z.strictObject({
   subject: text.nullable(),
   displayName: text.nullable(),
   vars: z.record(z.string(), text),
+  ownServer: text.exactOptional(),
+  wished: z.array(text).max(200).exactOptional(),
   email: text.exactOptional(),
   emailVerified: z.boolean().exactOptional(),
   name: text.exactOptional(),

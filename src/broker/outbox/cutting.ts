@@ -4,6 +4,7 @@ import { addressOf, dateOrNull } from '../accounts.ts'
 import { type Holding, holdingIn } from '../grants.ts'
 import type { Kit } from '../kit.ts'
 import { endLeases } from '../leases.ts'
+import { mintOf } from '../minting/lendable.ts'
 import { endSession } from '../sign-ins/sessions.ts'
 import { IN_HAND_MS } from './outbox.ts'
 import { owe } from './owed.ts'
@@ -15,6 +16,8 @@ export interface Cut {
   readonly isReadable: boolean
   /** What was handed out of it and is not dead yet. */
   readonly lent: readonly LivesOn[]
+  /** All that was handed out of it is among what is owed; false where some was minted that nobody ends. */
+  readonly isAllKnown: boolean
   /** The sign-ins that were ended with it. */
   readonly sessions: readonly FlowSessionRow[]
   readonly leasesEnded: number
@@ -30,6 +33,8 @@ export async function cutOff(kit: Kit, rows: Rows, of: AccountRow): Promise<Cut>
   const { account } = holding
   const { owner, id: accountId } = account
   const lent = await lentOf(kit, rows, { owner, accountId }, () => addressOf(account))
+  const mint = mintOf(kit, account)
+  const since = await firstLent(rows, account)
   await markRevoked(kit, rows, account)
   await kit.vault.erase(rows, owner, accountId)
   const owed: OutboxRow[] = []
@@ -41,7 +46,17 @@ export async function cutOff(kit: Kit, rows: Rows, of: AccountRow): Promise<Cut>
   const sessions = await endSignIns(kit, rows, account)
   const leasesEnded = await endLeases(kit, rows, { owner, accountId }, 'revocation')
   const isReadable = holding.grant !== undefined
-  return { account, owed, isReadable, lent, sessions, leasesEnded, bindingsEnded: bindings.length }
+  const isAllKnown = mint === undefined || (mint.ends === true && kit.minted.knowsAll(since))
+  return {
+    account,
+    owed,
+    isReadable,
+    lent,
+    isAllKnown,
+    sessions,
+    leasesEnded,
+    bindingsEnded: bindings.length,
+  }
 }
 
 /** What was handed out and may be used by whoever has it, though nobody lends it to him any more. */
@@ -62,12 +77,21 @@ export async function lentOf(
     }))
 }
 
-/** Its own, and what the provider answered a moment ago and could not be written yet. */
+/** When the first of what lives on was handed out. */
+async function firstLent(rows: Rows, { owner, id: accountId }: AccountRow): Promise<number> {
+  const live = await rows.list('leases', { owner, accountId, endedAt: null })
+  const handed = live.filter(({ verb }) => verb !== 'forward')
+  return Math.min(...handed.map(({ openedAt }) => openedAt))
+}
+
+/** Its own, what the provider answered a moment ago and could not be written yet, and what was minted of it. */
 function grantsOf(kit: Kit, { account, grant }: Holding) {
   if (grant === undefined) return []
+  const minted = mintOf(kit, account)?.ends ? kit.minted.of(account.id) : []
   const fresh = kit.unwritten.get(account.id)
   const isCurrent = fresh?.generation === account.generation
-  const all = isCurrent ? [grant, { ...grant, credential: fresh.credential }] : [grant]
+  const others = [...(isCurrent ? [fresh.credential] : []), ...minted]
+  const all = [grant, ...others.map((credential) => ({ ...grant, credential }))]
   return all.filter(({ credential: { worn, kept } }) => Object.keys({ ...worn, ...kept }).length > 0)
 }
 

@@ -30,13 +30,16 @@ const QUEUED = `it is tried again until it is done, for up to ${DAYS} days`
 
 /** What came of one try, and whether there will be another. */
 interface Tried {
-  readonly lines: readonly ReceiptLine[]
+  readonly lines: readonly ToldLine[]
   readonly over: boolean
   /** Over, and the provider was never asked to any purpose. */
   readonly givenUp: boolean
 }
 
-export type Told = ReadonlyMap<string, readonly ReceiptLine[]>
+/** A line, and whether it is of something that was never lent to anybody. */
+export type ToldLine = ReceiptLine & Pick<RevokedPiece, 'within'>
+
+export type Told = ReadonlyMap<string, readonly ToldLine[]>
 
 /**
  * Tells the providers at once what was entered a moment ago, as far as they listen. What is not done when
@@ -47,7 +50,7 @@ export async function tellNow(
   entries: readonly OutboxRow[],
   patience = PATIENCE_MS,
 ): Promise<Told> {
-  const told = new Map<string, readonly ReceiptLine[]>()
+  const told = new Map<string, readonly ToldLine[]>()
   const lines = [...Map.groupBy(entries, providerOf).values()].map((line) => [...line])
   let isHeard = true
   async function work(left: OutboxRow[]): Promise<void> {
@@ -101,6 +104,16 @@ export function unreadable(): ReceiptLine {
   return { what: 'credential', state: 'alive', how: 'it could not be read any more' }
 }
 
+/** Nothing of it is in anybody's hands any more. */
+export function isDead(lines: readonly ToldLine[]): boolean {
+  return lines.every(({ state, within }) => state === 'died' || within)
+}
+
+/** As it is told outside. */
+export function asSaid(lines: readonly ToldLine[]): readonly ReceiptLine[] {
+  return lines.map(({ what, state, how }) => ({ what, state, how }))
+}
+
 /** How it went, for the record. */
 export function inShort(lines: readonly ReceiptLine[]): string {
   const count = (state: Fate) => lines.filter((line) => line.state === state).length
@@ -114,7 +127,7 @@ function providerOf({ about }: OutboxRow): string {
 }
 
 /** The end is on record before the entry is gone. Who dies in between says it once more, which does no harm. */
-async function tellOne(kit: Kit, entry: OutboxRow, isHeard = () => false): Promise<readonly ReceiptLine[]> {
+async function tellOne(kit: Kit, entry: OutboxRow, isHeard = () => false): Promise<readonly ToldLine[]> {
   const { lines, over, givenUp } = await tryOnce(kit, entry, isHeard)
   if (!over) return lines
   let isRecorded = false
@@ -177,9 +190,9 @@ function askedFor(pieces: readonly RevokedPiece[]): number {
   return Math.min(Math.max(0, ...pieces.map(({ again }) => again?.after ?? 0)) * SECOND_MS, DAY_MS)
 }
 
-function lineOf({ what, died, how, again }: RevokedPiece, isLate = false): ReceiptLine {
+function lineOf({ what, died, how, again, within }: RevokedPiece, isLate = false): ToldLine {
   if (died) return { what, state: 'died', how }
-  if (again === undefined) return { what, state: 'alive', how }
+  if (again === undefined) return { what, state: 'alive', how, ...(within && { within }) }
   if (isLate) return { what, state: 'alive', how: `${how}; given up after ${DAYS} days` }
   return { what, state: 'queued', how: `${how}; ${QUEUED}` }
 }

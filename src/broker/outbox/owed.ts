@@ -13,7 +13,7 @@ import type { Owed } from './upstream.ts'
 export async function owe(
   kit: Kit,
   rows: Rows,
-  account: AccountRow,
+  account: Owed['account'] & Pick<AccountRow, 'id'>,
   grant: Owed['grant'],
   from: number,
 ): Promise<OutboxRow> {

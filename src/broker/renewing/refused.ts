@@ -2,6 +2,7 @@ import { ValetkeyError } from '#client'
 import { addressOf } from '../accounts.ts'
 import { isRenewable, takeWhole, type Whole } from '../grants.ts'
 import type { Kit } from '../kit.ts'
+import { readAgain, wearsReference } from '../referred.ts'
 import { freshWhole, renewedInTime } from '../refresh.ts'
 import { livingOf } from './ending.ts'
 
@@ -16,8 +17,17 @@ export async function renewRefused(kit: Kit, refused: Whole): Promise<Whole> {
   const present = livingOf(await takeWhole(kit, refused.account))
   const { account, credential } = present
   if (account.generation !== refused.account.generation) return freshWhole(kit, account)
-  if (!isRenewable(kit, account, credential) || isRefusedFresh(kit, present)) throw refusedAnyway(present)
+  if (isRefusedFresh(kit, present)) throw refusedAnyway(present)
+  if (wearsReference(credential)) return orRefused(kit, present, await readAgain(kit, refused, present))
+  if (!isRenewable(kit, account, credential)) throw refusedAnyway(present)
   return renewedInTime(kit, present)
+}
+
+/** What lies elsewhere may have been replaced there. Where it was not, it is not read for that again so soon. */
+function orRefused(kit: Kit, present: Whole, again: Whole | undefined): Whole {
+  if (again !== undefined) return again
+  refusedFresh(kit, present)
+  throw refusedAnyway(present)
 }
 
 /** It was renewed a moment ago, and is refused all the same: renewing is not what helps. */

@@ -3,16 +3,19 @@ import { ValetkeyError } from '#client'
 import type { Credential } from '../../model/credential.ts'
 import type { AccountRow } from '../../model/storage.ts'
 import { addressOf } from '../accounts.ts'
-import { type Grant, isRenewable, isStanding, putInUse, takeWhole, type Whole } from '../grants.ts'
+import { type Grant, isRenewable, putInUse, takeWhole, type Whole } from '../grants.ts'
 import type { Kit } from '../kit.ts'
+import { isForwardOnly } from '../minting/lendable.ts'
 import { owe } from '../outbox/owed.ts'
 import { endUpstream } from '../outbox/upstream.ts'
 import { refuseOtherClient } from '../provenance.ts'
+import { referringAgain, withAll } from '../referred.ts'
 import { serverOf } from '../schedule/breaker.ts'
 import { isOverByItself } from '../schedule/calendar.ts'
 import { timesOf } from '../schedule/due.ts'
 import { rotationAfter } from '../schedule/rotation-times.ts'
-import { findProvider, flowContext } from '../sign-ins/sign-ins.ts'
+import { flowContext, knownProvider } from '../sign-ins/sign-ins.ts'
+import { refuseByVendor } from '../sign-ins/vendor-policy.ts'
 import { tell } from '../telling.ts'
 import { end, livingOf, needsReauth, whyOver } from './ending.ts'
 import { hurried } from './hurried.ts'
@@ -54,10 +57,20 @@ export function lives({ expiresAt }: Credential, now: Date, milliseconds = 0): b
 async function renewal(kit: Kit, { account, credential, profile, from }: Whole) {
   const flow = kit.flows.get(account.flow)
   if (flow?.refresh === undefined || !isRenewable(kit, account, credential)) throw notRefreshable(account)
-  const provider = findProvider(kit, account.provider)
-  const context = await flowContext(kit, provider, account.flow, { fields: profile.vars })
+  const provider = knownProvider(kit, account, profile)
+  const context = await flowContext(kit, provider, account.flow, {
+    fields: profile.vars,
+    ownServer: profile.ownServer,
+    whose: { id: account.owner, owner: account.owner },
+  })
   refuseOtherClient(account, from, context.client)
-  return flow.refresh.bind(flow, hurried(context, ANSWERED_WITHIN_MS))
+  const refresh = flow.refresh.bind(flow, hurried(context, ANSWERED_WITHIN_MS))
+  return async (before: Credential) => {
+    // What the operator switched off again is not gone on with; what is alive lives on to its end.
+    if (profile.ownServer === undefined) refuseByVendor(kit, provider, context.signIn)
+    const filled = await withAll(kit, account, before)
+    return referringAgain(before, filled, await refresh(filled))
+  }
 }
 
 /** Written down before the provider is asked, so that whoever comes after a crash knows what it was about. */
@@ -128,7 +141,7 @@ function renewed(kit: Kit, present: AccountRow, before: Whole, grant: Grant): Pa
   return {
     status: 'connected',
     reason: null,
-    standing: isStanding(credential) ? 1 : 0,
+    standing: isForwardOnly(kit, present, credential) ? 1 : 0,
     ...rotation,
     ...timesOf(kit, { ...present, ...rotation }, grant),
     tries: 0,

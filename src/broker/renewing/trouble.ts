@@ -14,6 +14,11 @@ const LONGEST_WAIT_MS = 15 * 60 * SECOND_MS
 const LONGEST_ASKED_FOR_MS = 24 * 60 * 60 * SECOND_MS
 /** What a person has to set right is not asked for over and over in the meantime. */
 const BY_HAND_MS = 60 * 60 * SECOND_MS
+const BY_HAND: ReadonlySet<ErrorCode> = new Set([
+  'provider-not-configured',
+  'refused-by-policy',
+  'vendor-policy',
+])
 
 /** Where an answer may have been given, and did not come here whole. */
 const LOST: readonly ErrorCode[] = ['answer-lost', 'answer-timeout']
@@ -91,6 +96,6 @@ export function stillShut(account: AccountRow, { leftMs, code }: Shut): Valetkey
 /** Longer each time, and not all at the same moment; what the provider asked for counts before that. */
 function waitFor({ code, retryAfter }: ValetkeyError, tries: number): number {
   const usual = Math.min(FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 20), LONGEST_WAIT_MS)
-  const least = code === 'provider-not-configured' || code === 'refused-by-policy' ? BY_HAND_MS : usual
+  const least = BY_HAND.has(code) ? BY_HAND_MS : usual
   return Math.max((retryAfter ?? 0) * SECOND_MS, least * (0.75 + Math.random() / 2))
 }

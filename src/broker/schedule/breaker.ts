@@ -16,7 +16,12 @@ const ALONE_MS = 15 * SECOND_MS
 const FORGOTTEN_MS = 5 * 60 * SECOND_MS
 
 /** It had something to say, be it no. */
-const ANSWERS: readonly ErrorCode[] = ['access-revoked', 'provider-not-configured', 'refused-by-policy']
+const ANSWERS: readonly ErrorCode[] = [
+  'access-revoked',
+  'provider-not-configured',
+  'refused-by-policy',
+  'vendor-policy',
+]
 /** These say by themselves how long to stay away, and mean everybody. */
 const STAY_AWAY: readonly ErrorCode[] = ['rate-limited', 'server-error']
 

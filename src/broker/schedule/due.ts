@@ -37,12 +37,12 @@ export function timesOf(kit: Kit, before: AccountRow, grant: Grant): Times {
   return {
     ...dates,
     expiresAt,
-    dueAt: earliest(renewalAt(kit, before, grant), nextDateOf(dates), rotationDueAt(before)),
+    dueAt: earliest(nextWorkAt(kit, before, grant, true), nextDateOf(dates), rotationDueAt(before)),
   }
 }
 
 /** When its credential is renewed ahead of time: never later than the usual margin, and not all at once. */
-export function renewalAt(kit: Kit, account: AccountRow, grant: Grant): number | null {
+function renewalAt(kit: Kit, account: AccountRow, grant: Grant): number | null {
   const { credential, issuedAt } = grant
   if (credential.expiresAt === null || !isRenewable(kit, account, credential)) return null
   if (isAhead(kit, issuedAt)) return kit.now().getTime()
@@ -51,13 +51,22 @@ export function renewalAt(kit: Kit, account: AccountRow, grant: Grant): number |
 }
 
 /** When a grant that nobody uses is renewed lest it die of that; null where it is not known to. */
-export function keptAliveAt(kit: Kit, account: AccountRow, grant: Grant): number | null {
+function keptAliveAt(kit: Kit, account: AccountRow, grant: Grant): number | null {
   const { credential, issuedAt } = grant
   const { idleEndsAt } = credential
   if (!idleEndsAt || !isRenewable(kit, account, credential)) return null
   if (isAhead(kit, issuedAt)) return kit.now().getTime()
   const life = lifeOf(idleEndsAt, issuedAt) * (1 - SPREAD_OF_LIFE * shareOf(account))
   return Math.floor(issuedAt.getTime() + Math.min(life * KEPT_ALIVE_AT, LONGEST_SLEEP_MS))
+}
+
+/**
+ * When the provider is asked next. What is worn may be all that the grant hangs on, so that it is kept alive in
+ * good time also while it is in use; of what nobody uses only the grant is kept alive.
+ */
+export function nextWorkAt(kit: Kit, account: AccountRow, grant: Grant, inUse: boolean): number | null {
+  const kept = keptAliveAt(kit, account, grant)
+  return inUse ? earliest(renewalAt(kit, account, grant), kept) : kept
 }
 
 /** Whether somebody is expected to come for it. */

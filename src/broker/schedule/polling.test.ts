@@ -5,6 +5,7 @@ import { openTestHouse, refusal, type TestHouse } from '../../../test/house.ts'
 import { lookingFlow, type Yes } from '../../../test/looking.ts'
 import { openServer, type PostgresServer } from '../../../test/postgres.ts'
 import { PRACTICE } from '../../../test/practice.ts'
+import type { CallerId } from '../../model/caller.ts'
 import type { Flow } from '../../model/flow.ts'
 import { Secret } from '../../model/secret.ts'
 import { canary, canaryBytes } from '../../testing/canary.ts'
@@ -66,7 +67,7 @@ describe('a sign-in that looks by itself', () => {
     ])
   })
 
-  it('is never looked at twice at the same moment, and waits from the end of the last answer on', async () => {
+  it('[security 5.3] is never looked at twice at the same moment, and waits from the end of the last answer on', async () => {
     yes.after = 100
     await connect()
     const goOn = Promise.withResolvers<void>()
@@ -115,6 +116,35 @@ describe('a sign-in that looks by itself', () => {
     expect(yes.looks).toBe(0)
   })
 
+  it('is done in the name of whoever began it, who may still connect that very address', async () => {
+    const grants = [{ address: 'practice/new', may: ['connect'] }] as const
+    const { key } = await house.owner.narrow({ kind: 'key', grants })
+    const agent = house.as(key.id as CallerId)
+    const { id } = await agent.connect({ provider: 'practice', bucket: 'new' })
+    for (let n = 0; n < 3; n += 1) await passed(5)
+    expect(await agent.flow(id)).toMatchObject({ state: 'done' })
+    expect((await house.owner.accounts()).map(({ bucket }) => bucket)).toEqual(['new'])
+  })
+
+  it('leaves nothing alive that came when its caller was over already', async () => {
+    const ended: string[] = []
+    const revoke: Flow['revoke'] = async (_, { worn }) => {
+      ended.push(...Object.keys(worn))
+      return []
+    }
+    Object.assign(flow, { revoke, renews: () => true, refresh: async () => Promise.reject(new Error()) })
+    const grants = [{ address: 'practice/new', may: ['connect'] }] as const
+    const until = new Date(house.clock.now().getTime() + 20_000)
+    const { key } = await house.owner.narrow({ kind: 'key', grants, until })
+    await house.as(key.id as CallerId).connect({ provider: 'practice', bucket: 'new' })
+    for (let n = 0; n < 2; n += 1) await passed(5)
+    yes.meanwhile = async () => house.clock.pass({ seconds: 10 })
+    await passed(5)
+    await passed(5)
+    expect(await house.owner.accounts()).toEqual([])
+    expect(ended).toEqual(['accessToken'])
+  })
+
   it('is over when its time is, whether or not anybody looks', async () => {
     yes.after = 1000
     yes.everySeconds = 120
@@ -123,6 +153,39 @@ describe('a sign-in that looks by itself', () => {
     const rows = await house.inFile((file) => file.prepare('select state, dueAt from flowSessions').all())
     expect(rows).toEqual([{ state: 'failed', dueAt: null }])
     expect(await house.owner.flow(id)).toMatchObject({ failure: { code: 'flow-expired' } })
+  })
+})
+
+describe('the sign-ins under way', () => {
+  let house: TestHouse
+
+  beforeEach(async () => {
+    house = await openTestHouse({ flows: [flow], providers: [PRACTICE] })
+  })
+  afterEach(() => house.close())
+
+  it('are listed for whoever began them, the latest first, for as long as they are open', async () => {
+    const first = await house.owner.connect({ provider: 'practice' })
+    house.clock.pass({ seconds: 1 })
+    const second = await house.owner.connect({ provider: 'practice', bucket: 'work' })
+    expect(await house.owner.flows()).toEqual([second, first])
+    expect(await house.as('app:another').flows()).toEqual([])
+    await house.owner.cancel(first.id)
+    expect((await house.owner.flows()).map(({ id }) => id)).toEqual([second.id])
+    house.clock.pass({ minutes: 10 })
+    expect(await house.owner.flows()).toEqual([])
+  })
+
+  it('can be gone on with by a broker that was opened after them', async () => {
+    const { id } = await house.owner.connect({ provider: 'practice' })
+    await house.meanwhile(() => {})
+    expect(await house.owner.flows()).toMatchObject([{ id, state: 'asking', step: { ask: 'enter-code' } }])
+    for (let n = 0; n < 3; n += 1) {
+      house.clock.pass({ seconds: 5 })
+      await house.tick()
+    }
+    expect(await house.owner.flow(id)).toMatchObject({ state: 'done' })
+    expect(await house.owner.flows()).toEqual([])
   })
 })
 

@@ -1,8 +1,8 @@
 import type { Caller } from '../../model/caller.ts'
 import type { FlowSessionRow } from '../../model/storage.ts'
-import { takeUp } from '../connect.ts'
+import { takeUp, targetOf } from '../connect.ts'
 import { behind, type Kit } from '../kit.ts'
-import { expireSession, holdSession, isDeserted, nameOf, stopWaiting } from '../sign-ins/sessions.ts'
+import { expireSession, holdSession, isDeserted, stopWaiting } from '../sign-ins/sessions.ts'
 import { turn } from '../sign-ins/turns.ts'
 
 /**
@@ -37,6 +37,6 @@ async function onRecord(
 ): Promise<FlowSessionRow> {
   const caller: Caller = { id: session.caller, owner: session.owner, proof: { door: 'broker' } }
   const verb = session.purpose === 'rotate' ? 'rotate' : 'connect'
-  const passage = await kit.gate.pass(caller, verb, { name: nameOf(session) })
+  const passage = await kit.gate.pass(caller, verb, targetOf(caller, session))
   return behind(passage, work, ({ state }) => state)
 }

@@ -11,7 +11,7 @@ import { rotateByPolicy, rotationDue } from '../rotation.ts'
 import { announce } from './announcing.ts'
 import { serverOf } from './breaker.ts'
 import { isOverByItself, nextDateOf } from './calendar.ts'
-import { earliest, isInUse, keptAliveAt, renewalAt } from './due.ts'
+import { earliest, isInUse, nextWorkAt } from './due.ts'
 import { rotationDueAt } from './rotation-times.ts'
 
 /** What cannot be looked after at all is looked at again this late. */
@@ -70,9 +70,7 @@ function workAt(kit: Kit, whole: Whole): number | null {
   const { account, credential } = whole
   // By the row: a token that is not in memory is taken for dead, and was to be renewed then all the same.
   const grant = { ...whole, credential: { ...credential, expiresAt: dateOrNull(account.expiresAt) } }
-  return isInUse(account, grant, kit.now())
-    ? renewalAt(kit, account, grant)
-    : keptAliveAt(kit, account, grant)
+  return nextWorkAt(kit, account, grant, isInUse(account, grant, kit.now()))
 }
 
 /** Nobody waits for it, so the provider is asked at a pace that suits it. */

@@ -57,20 +57,22 @@ async function withReturn(
   again = false,
 ): Promise<Known> {
   const signIn = signInOf(kit, provider, session.flow)
-  if (provider.oauth === undefined)
+  const isOwn = kit.flows.get(session.flow)?.ownClient === true
+  if (isOwn || (provider.oauth === undefined && known.ownServer === undefined))
     return { ...known, back: await awaitReturn(kit, session, provider, signIn) }
   const vars = { ...known.fields, ...known.answered }
-  const issuer = issuerAt(kit, provider, vars)
+  const issuer = known.ownServer ?? issuerAt(kit, provider, vars)
   if (issuer === undefined) return known
   const registered = await findRegistered(kit, issuer)
   if (registered !== undefined && !isOver(kit, registered))
     return { ...known, back: await comeBackTo(kit, session, provider, registered, vars) }
+  if (known.ownServer !== undefined) throw noClient(provider, vars)
   const client = broughtAlong(kit, provider)
   if (client !== undefined) {
     await listAlong(kit, provider, issuer, client)
     return { ...known, back: await awaitReturn(kit, session, provider, asRegistered(signIn, client)) }
   }
-  if (provider.registration !== 'dynamic') throw noClient(provider, vars)
+  if (provider.registration !== 'dynamic' || provider.oauth === undefined) throw noClient(provider, vars)
   const instead = registered?.row
   if (!again && (await registerByDocument(kit, session, provider, { issuer, instead })))
     return withReturn(kit, session, provider, known, true)
@@ -125,7 +127,7 @@ function portless({ redirect }: SignIn): SignIn['redirect'] {
   return redirect && { ...redirect, port: undefined }
 }
 
-function noClient(provider: Provider, vars: Vars, why?: string): ValetkeyError {
+export function noClient(provider: Provider, vars: Vars, why?: string): ValetkeyError {
   const told = asksOf(provider).map(({ name }) => ` --var ${name}=${vars[name] ?? '…'}`)
   return new ValetkeyError(
     'provider-not-configured',

@@ -11,9 +11,9 @@ export function isOpen({ choices, decided }: Variable): boolean {
 
 /** What has to be told before it is known which server a client is for. */
 export function asksOf({ oauth, vars }: Provider): readonly Field[] {
-  const links = Object.values(oauth ?? {}).filter((link) => typeof link === 'string')
+  const server = serverIn(oauth)
   return vars
-    .filter((variable) => isOpen(variable) && links.some((link) => holds(link, variable)))
+    .filter((variable) => isOpen(variable) && holds(server, variable))
     .map(({ name, label, hint, default: usual }) => ({
       name,
       label,
@@ -29,7 +29,7 @@ export function asksOf({ oauth, vars }: Provider): readonly Field[] {
  * §4.4.2.2); `{name}` stands in it for a variable.
  */
 export function ownRedirect({ id, oauth, vars }: Provider, { redirect }: SignIn): string {
-  const server = oauth?.issuer ?? oauth?.token ?? ''
+  const server = serverIn(oauth)
   const open = vars.filter((variable) => isOpen(variable) && holds(server, variable))
   const { host = '127.0.0.1', port = open.length > 0 ? ANY_SERVER_PORT : '', path } = redirect ?? {}
   const at = [path ?? `/callback/${id}`, ...open.map(({ name }) => `{${name}}`)].join('/')
@@ -55,6 +55,11 @@ export function filledIn(redirect: string, { vars }: Provider, given: Readonly<R
     const value = (given[name] ?? usual).replace(/^https?:\/\//, '')
     return filled.replaceAll(`{${name}}`, value)
   }, redirect)
+}
+
+/** By what a server is known: its issuer, or else the endpoint that gets to see the secret. */
+function serverIn(oauth: Provider['oauth']): string {
+  return oauth?.issuer ?? oauth?.token ?? ''
 }
 
 function holds(link: string, { name }: Variable): boolean {

@@ -62,5 +62,6 @@ async function returned(
 }
 
 function endingOf({ name }: Provider, state: FlowSessionState | undefined, failure: Failure | null): Ending {
+  if (state === 'asking') return { done: false, asks: true, provider: name }
   return { done: state === 'done', provider: name, ...(failure !== null && { failure }) }
 }

@@ -1,4 +1,4 @@
-import { type FlowSessionState, formatAddress, ValetkeyError } from '#client'
+import { type FlowSessionState, formatAddress, type PassedOver, ValetkeyError } from '#client'
 import type { Caller } from '../../model/caller.ts'
 import { Secret } from '../../model/secret.ts'
 import type { FlowSessionRow, Rows } from '../../model/storage.ts'
@@ -6,6 +6,7 @@ import type { Receipt } from '../../model/words.ts'
 import { familyOf } from '../keys/line.ts'
 import type { Kit } from '../kit.ts'
 import type { KeptFailure } from './failure.ts'
+import { oweRemembered } from './unkept.ts'
 
 const SESSION_MS = 10 * 60_000
 /** Each holds memory, and may hold a place that a browser comes back to. No person walks through so many at once. */
@@ -16,12 +17,18 @@ const MOST_OF_A_FAMILY = 16
 const HOLDER_MS = 60_000
 
 /** What of a session is sealed: `step` is what doors see, the rest no door ever sees. */
-type SessionField = 'step' | 'memory' | 'inbox' | 'known' | 'end'
+type SessionField = 'step' | 'memory' | 'inbox' | 'known' | 'way' | 'end'
 
 /** What was known when the sign-in began, sealed beside it. */
 export interface Known {
   readonly fields: Readonly<Record<string, string>>
   readonly insist: boolean
+  /** By field: what was given as a reference, once something was answered. */
+  readonly references?: Readonly<Record<string, string>> | undefined
+  /** What is asked for besides what the sign-in always asks for. */
+  readonly scopes?: readonly string[]
+  /** By a client of the owner's own, at the server that it brought along. */
+  readonly ownServer?: string | undefined
   /** What else became known of the provider's addresses since then. */
   readonly answered?: Readonly<Record<string, string>>
   /** How the browser finds back, once it was sent away. */
@@ -34,12 +41,22 @@ export interface Return {
   readonly state: string
 }
 
+/** How the way came to be chosen. It outlives the session: whoever failed is offered the next. */
+export interface WayTaken {
+  readonly passedOver: readonly PassedOver[]
+  readonly noBrowser: boolean
+}
+
 /** What is kept of a session that is over: no secret is among it. */
 export interface SessionEnd {
   readonly accountId?: string
   readonly receipt?: Receipt
   readonly failure?: KeptFailure
+  readonly way?: WayTaken
 }
+
+/** It was said which. */
+export const CHOSEN: WayTaken = { passedOver: [], noBrowser: false }
 
 type Asked = Pick<FlowSessionRow, 'provider' | 'bucket' | 'flow' | 'purpose' | 'accountId'>
 
@@ -49,6 +66,7 @@ export async function openSession(
   caller: Caller,
   asked: Asked,
   known: Known,
+  way: WayTaken = CHOSEN,
 ): Promise<FlowSessionRow> {
   const now = kit.now().getTime()
   const session: FlowSessionRow = {
@@ -68,6 +86,7 @@ export async function openSession(
     await refuseTooMany(rows, session)
     await rows.insert('flowSessions', [session])
     await putField(kit, session, 'known', new Secret(JSON.stringify(known)), rows)
+    await putField(kit, session, 'way', new Secret(JSON.stringify(way)), rows)
   })
   return session
 }
@@ -189,8 +208,11 @@ export async function endSession(
   const { accountId = session.accountId } = end
   const over = { holder: null, holderUntil: null, dueAt: null }
   const ended = await changeSession(rows, session, { ...over, state, accountId })
+  const way = await kit.vault.take(rows, placeOf(session, 'way'))
+  if (state !== 'done')
+    await oweRemembered(kit, session, await kit.vault.take(rows, placeOf(session, 'memory')), rows)
   await kit.vault.erase(rows, session.owner, session.id)
-  await putEnd(kit, session, end, rows)
+  await putEnd(kit, session, way === undefined ? end : { ...end, way: JSON.parse(way.reveal()) }, rows)
   return ended
 }
 

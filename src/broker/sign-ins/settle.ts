@@ -2,28 +2,21 @@ import { ValetkeyError } from '#client'
 import type { Credential } from '../../model/credential.ts'
 import type { AccountRow, FlowSessionRow, OutboxRow, Rows } from '../../model/storage.ts'
 import { ACCOUNT_ID, addressOf, findAccount } from '../accounts.ts'
-import {
-  type Grant,
-  type Holding,
-  isRenewable,
-  isStanding,
-  putGrant,
-  putInUse,
-  takeHolding,
-} from '../grants.ts'
+import { type Grant, type Holding, putGrant, putInUse, takeHolding } from '../grants.ts'
 import type { Kit } from '../kit.ts'
+import { isForwardOnly, mintOf } from '../minting/lendable.ts'
 import { lentOf } from '../outbox/cutting.ts'
-import { IN_HAND_MS, queued, tellNow, unreadable } from '../outbox/outbox.ts'
+import { asSaid, IN_HAND_MS, isDead, queued, tellNow, unreadable } from '../outbox/outbox.ts'
 import { owe } from '../outbox/owed.ts'
 import { isEndedAlone } from '../outbox/upstream.ts'
-import { provenanceOf } from '../provenance.ts'
 import { persistently } from '../renewing/replacing.ts'
 import { timesOf } from '../schedule/due.ts'
 import { rotationFrom } from '../schedule/rotation-times.ts'
 import { tell } from '../telling.ts'
 import { revealed } from './answers.ts'
-import { endSession, nameOf, putEnd } from './sessions.ts'
+import { endSession, nameOf, putEnd, takeField } from './sessions.ts'
 import { alreadyThere } from './sign-ins.ts'
+import { oweUnkept, unkeptIn } from './unkept.ts'
 
 /**
  * Keeps what a sign-in yielded. The account, its credential and the end of the session are one
@@ -40,7 +33,7 @@ export async function keep(
   )
   if ('refused' in written) {
     // What nobody keeps is not left alive at its provider.
-    await oweUnkept(kit, session, grant).catch(() => undefined)
+    await endUnkept(kit, session, grant).catch(() => undefined)
     throw written.refused
   }
   const { account, replaced, done, owed } = written
@@ -100,15 +93,14 @@ async function refuseTaken(kit: Kit, session: FlowSessionRow): Promise<void> {
   if (there !== undefined) throw alreadyThere(there)
 }
 
-/** The code is spent, and nobody has use for what it brought. A key that a person pasted is theirs to end. */
-async function oweUnkept(kit: Kit, session: FlowSessionRow, grant: Grant): Promise<void> {
-  const account = accountRow(kit, session, grant, undefined)
-  if (!isRenewable(kit, account, grant.credential)) return
-  const from = provenanceOf(kit, account, grant.profile)
-  const owed = await kit.storage.transaction('synced', (rows) =>
-    owe(kit, rows, account, { ...grant, from }, kit.now().getTime()),
-  )
-  kit.schedule.expect(owed.dueAt)
+/**
+ * The code is spent, and nobody has use for what it brought. A key that a person pasted is theirs to end, and
+ * what lies in the memory of the sign-in is ended along with that.
+ */
+export async function endUnkept(kit: Kit, session: FlowSessionRow, grant: Grant): Promise<void> {
+  if (kit.flows.get(session.flow)?.refresh === undefined) return
+  if (unkeptIn(kit, session, await takeField(kit, session, 'memory')) !== undefined) return
+  await kit.storage.transaction('synced', (rows) => oweUnkept(kit, session, grant, rows))
 }
 
 export async function writeAccount(
@@ -159,9 +151,18 @@ async function endReplaced(
   const address = addressOf(account)
   const lines =
     owed === undefined ? [unreadable()] : ((await tellNow(kit, [owed])).get(owed.id) ?? [queued()])
-  const isDead = lines.every(({ state }) => state === 'died')
-  const livesOn = isDead ? [] : await lentOf(kit, kit.storage, { owner, accountId }, () => address)
-  const receipt = { accountId, address, at: kit.now(), lines, livesOn, leasesEnded: 0, bindingsEnded: 0 }
+  // What was minted of it is not ended with it.
+  const isOver = isDead(lines) && mintOf(kit, account) === undefined
+  const livesOn = isOver ? [] : await lentOf(kit, kit.storage, { owner, accountId }, () => address)
+  const receipt = {
+    accountId,
+    address,
+    at: kit.now(),
+    lines: asSaid(lines),
+    livesOn,
+    leasesEnded: 0,
+    bindingsEnded: 0,
+  }
   await putEnd(kit, session, { accountId, receipt })
 }
 
@@ -208,15 +209,17 @@ export function accountRow(
 ): AccountRow {
   const now = kit.now().getTime()
   const { credential } = grant
+  const { provider: named, bucket, flow } = session
+  const provider = named ?? ''
   const row: AccountRow = {
     id: replaced?.id ?? `${ACCOUNT_ID}${kit.newId()}`,
     owner: session.owner,
-    provider: session.provider ?? '',
-    bucket: session.bucket,
-    flow: session.flow,
+    provider,
+    bucket,
+    flow,
     status: 'connected',
     reason: null,
-    standing: isStanding(credential) ? 1 : 0,
+    standing: isForwardOnly(kit, { provider, flow }, credential) ? 1 : 0,
     generation: (replaced?.generation ?? 0) + 1,
     connectedAt: replaced?.connectedAt ?? now,
     changedAt: now,

@@ -5,6 +5,7 @@ import type { Catalogue, Provider } from '../../model/provider.ts'
 import { Secret } from '../../model/secret.ts'
 import type { AccountRow, LeaseRow } from '../../model/storage.ts'
 import type { Whole } from '../grants.ts'
+import { providerOf } from '../provenance.ts'
 
 /** More callers, accounts or leases than this are not in use at once; then it begins anew. */
 const MOST = 10_000
@@ -75,12 +76,13 @@ export function openMemory({ catalogue, now, monotonic }: MemoryParts): Memory {
       const kept = wholes.get(id)
       if (kept?.whole.account.generation !== generation) return undefined
       const apart = now().getTime() - kept.at - (monotonic() - kept.monotonic)
-      const isSame = kept.provider === catalogue.find(kept.whole.account.provider)
+      const { account, profile } = kept.whole
+      const isSame = kept.provider === providerOf({ catalogue }, account, profile)
       return isSame && Math.abs(apart) < APART_MS ? kept.whole : undefined
     },
     keepWhole(whole, since) {
       const { account, credential } = whole
-      const provider = catalogue.find(account.provider)
+      const provider = providerOf({ catalogue }, account, whole.profile)
       const times = { at: now().getTime(), monotonic: monotonic() }
       const shown = { ...whole, credential: withoutKept(credential) }
       keep(wholes, account.id, { whole: shown, provider, ...times }, since)
@@ -118,8 +120,16 @@ function keyOf(caller: Caller): string {
   return key
 }
 
+/** By these every use is proved, so they stay with it. */
+function isOfUse(name: string, kept: Credential['kept']): boolean {
+  return name === 'dpopKey' || (kept['certificate'] !== undefined && /^(certificate|privateKey)$/.test(name))
+}
+
 /** It says what there is to renew it by, and nothing of that: a renewal reads it anew. */
 function withoutKept(credential: Credential): Credential {
-  const names = Object.keys(credential.kept)
-  return { ...credential, kept: Object.fromEntries(names.map((name) => [name, new Secret('')])) }
+  const shown = Object.entries(credential.kept).map(([name, secret]) => [
+    name,
+    isOfUse(name, credential.kept) ? secret : new Secret(''),
+  ])
+  return { ...credential, kept: Object.fromEntries(shown) }
 }

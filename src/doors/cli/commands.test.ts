@@ -679,6 +679,21 @@ describe('what a provider refused', () => {
     ])
   })
 
+  it('says how much less than all it wishes to be lent', async () => {
+    const asked: unknown[] = []
+    const lend = recording(asked, lent('t'))
+    const wish = ['--repo', 'acme/web', '--repo', 'acme/api', '--scope', 'contents:read', '--audience', 'ci']
+    await play(['lend', 'github-app', ...wish], { desk: { lend } })
+    expect(asked).toEqual([
+      {
+        address: 'github-app',
+        scopes: ['contents:read'],
+        audience: 'ci',
+        repositories: ['acme/web', 'acme/api'],
+      },
+    ])
+  })
+
   it('is read from standard input, to be lent another', async () => {
     const asked: LendRequest[] = []
     const [dead, fresh] = [canary('dead'), canary('fresh')]

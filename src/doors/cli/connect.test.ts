@@ -32,6 +32,7 @@ function signIn(...turns: readonly FlowSession[]) {
   return { desk, told }
 }
 
+const VISIT = { ask: 'visit', url: 'https://example.com/authorize', until: DONE.expiresAt } as const
 const SITE = { name: 'site', label: 'Datadog site', kind: 'choice', choices: ['us', 'eu'] } as const
 const KEY = { name: 'key', label: 'API key', kind: 'secret' } as const
 const APP_KEY = { name: 'applicationKey', label: 'Application key', kind: 'secret' } as const
@@ -46,7 +47,7 @@ describe('with a secret on standard input', () => {
       desk,
       stdin: `${key}\n`,
     })
-    expect(told.requests).toEqual([{ provider: 'openai', bucket: 'work' }])
+    expect(told.requests).toEqual([{ provider: 'openai', bucket: 'work', bringsKey: true }])
     expect(told.answers).toEqual([{ fields: { key } }])
     expect([stdout, stderr, exit]).toEqual(['connected openai as Ada\n', '', 0])
   })
@@ -115,11 +116,49 @@ describe('with nobody to ask', () => {
   })
 
   it('does not open a browser', async () => {
-    const step = { ask: 'visit', url: 'https://example.com/authorize', until: DONE.expiresAt } as const
-    const { desk, told } = signIn(session({ step }))
+    const { desk, told } = signIn(session({ step: VISIT }))
     const { stderr, exit } = await play(['connect', 'github'], { desk })
-    expect(stderr).toContain('! browser-unavailable: this sign-in needs a person at a terminal')
+    expect(stderr).toBe(
+      [
+        '! browser-unavailable: this sign-in needs a person at a terminal',
+        '  hint: run valetkey connect github in a terminal, or use the page: valetkey open',
+        '',
+      ].join('\n'),
+    )
     expect([exit, told.cancelled]).toEqual([1, ['flow-1']])
+  })
+
+  it('says by which other way it can be done instead', async () => {
+    const instead = { flow: 'device-code', label: 'a code on any device' }
+    const { desk, told } = signIn(session({ step: VISIT, instead }))
+    const words = ['connect', 'openai', '--flow', 'authorization-code']
+    const { stderr, exit } = await play(words, { desk })
+    expect(stderr).toBe(
+      [
+        '! browser-unavailable: this sign-in needs a person at a terminal',
+        '  hint: run valetkey connect openai --flow authorization-code in a terminal, or use the page: valetkey open',
+        '  or: valetkey connect openai --flow device-code',
+        '',
+      ].join('\n'),
+    )
+    expect([exit, told.cancelled]).toEqual([1, ['flow-1']])
+    const handOver = session({
+      step: { ask: 'hand-over', because: 'it asks for a proof', until: '' },
+      instead,
+    })
+    const json = await play([...words, '--json'], { desk: signIn(handOver).desk })
+    expect(JSON.parse(json.stderr)).toMatchObject({ error: { code: 'browser-unavailable', instead } })
+  })
+
+  it('says in the same line which way comes before a key, and what that takes', async () => {
+    const register = 'valetkey register github --client-id … --secret-stdin < secret.txt'
+    const passedOver = ['a code', 'the browser'].map((label) => {
+      return { flow: label, label, why: 'there is no client yet', hint: register }
+    })
+    const { stderr } = await play(['connect', 'github'], { desk: signIn(session({ passedOver })).desk })
+    expect(stderr.split('\n')[0]).toBe(
+      `! usage: nobody can be asked here, and this is missing: API key; not by a code or the browser: that takes ${register}`,
+    )
   })
 
   it('lists what can be connected when nothing was named', async () => {
@@ -138,6 +177,17 @@ describe('with fields on the command line', () => {
     expect(told.answers).toEqual([{ fields: { site: 'eu', key } }])
   })
 
+  it.each(['op://Private/OpenAI/api key', 'vault://kv/ai#key', 'exec:/usr/local/bin/my-key'])(
+    'takes what only says where a secret lies: %s',
+    async (key) => {
+      const { desk, told } = signIn(session(), DONE)
+      const { exit } = await play(['connect', 'openai', '--field', `key=${key}`], { desk })
+      expect(told.answers).toEqual([{ fields: { key } }])
+      expect(told.requests).toEqual([{ provider: 'openai', bucket: 'default', bringsKey: true }])
+      expect(exit).toBe(0)
+    },
+  )
+
   it('passes variables on with the request', async () => {
     const { desk, told } = signIn(DONE)
     await play(['connect', 'datadog', '--var', 'site=eu', '--flow', 'api-key', '--insist'], { desk })
@@ -148,6 +198,7 @@ describe('with fields on the command line', () => {
 
   const refusals: readonly [string, string][] = [
     ['key=hunter2', 'this looks like a secret'],
+    ['key=mine:op://a/b/c', 'this looks like a secret'],
     ['sight=eu', 'no field is called sight here'],
     ['site=mars', '"mars" is no choice for site'],
   ]

@@ -28,6 +28,12 @@ export const CONTENTS: readonly Entry[] = [
     load: async () => (await import('./commands/connect.ts')).reconnect,
   },
   {
+    name: 'flows',
+    group: ACCOUNTS,
+    summary: 'list the sign-ins under way, and go on with one here',
+    load: async () => (await import('./commands/flows.ts')).flows,
+  },
+  {
     name: 'refresh',
     group: ACCOUNTS,
     summary: 'renew the access to an account now',

@@ -22,7 +22,9 @@ export const EXIT: Record<ErrorCode, Exit> = {
   'refresh-failed': 3,
   'refresh-not-available': 3,
   'refused-by-policy': 3,
+  'vendor-policy': 4,
   'session-expired': 3,
+  'reference-unreadable': 3,
 
   'not-allowed': 4,
   'forward-only': 4,

@@ -1,4 +1,4 @@
-import { type ErrorCode, type Failure, isErrorCode, type Reaction, ValetkeyError } from '#client'
+import { type ErrorCode, type Failure, isErrorCode, type Reaction, ValetkeyError, type Way } from '#client'
 import { EXIT, INTERRUPTED_EXIT } from './exit.ts'
 import type { Environment } from './hands.ts'
 import { withoutKeys } from './looks-like-key.ts'
@@ -24,9 +24,12 @@ export function keyInArgv(): ValetkeyError {
 }
 
 /** What a failed sign-in left behind, as the error it was. */
-export function fromFailure({ code, detail, hint, reaction }: Failure): ValetkeyError {
+export function fromFailure(
+  { code, detail, hint, reaction }: Failure,
+  instead: Way | null = null,
+): ValetkeyError {
   const known: ErrorCode = isErrorCode(code) ? code : 'internal-error'
-  return new ValetkeyError(known, detail, { reaction, ...(hint === null ? {} : { hint }) })
+  return new ValetkeyError(known, detail, { reaction, instead, ...(hint === null ? {} : { hint }) })
 }
 
 export interface Telling {
@@ -53,17 +56,29 @@ export async function tellFailure(
   return told.cause === INTERRUPTED ? INTERRUPTED_EXIT : EXIT[code]
 }
 
+const COMMANDS = new WeakMap<ValetkeyError, string>()
+
+/** The same error, told along with the command that takes another way. */
+export function orElse(error: ValetkeyError, command: string): ValetkeyError {
+  // Where the hint says the same, once is enough.
+  if (!error.hint?.endsWith(command.slice(command.indexOf(' --flow ')))) COMMANDS.set(error, command)
+  return error
+}
+
 /** In two lines: what was not done, and what to do next. */
 export async function tellRefusal(error: unknown, terminal: Terminal): Promise<void> {
   const told = error instanceof ValetkeyError ? error : unexpected()
   await terminal.note(`${terminal.paint('red', '!')} ${told.code}: ${oneLine(told.message)}`)
   const hint = hintOf(told)
   if (hint !== undefined) await terminal.note(`  hint: ${oneLine(hint)}`)
+  const or = COMMANDS.get(told)
+  if (or !== undefined) await terminal.note(`  or: ${oneLine(or)}`)
 }
 
 /** For a script, which can go by the reaction where it does not know the code. */
-function inJson({ code, message, hint, reaction, retryAfter }: ValetkeyError) {
-  return { code, message, ...(hint && { hint }), reaction, ...(retryAfter !== undefined && { retryAfter }) }
+function inJson({ code, message, hint, reaction, retryAfter, instead }: ValetkeyError) {
+  const more = { ...(retryAfter !== undefined && { retryAfter }), ...(instead && { instead }) }
+  return { code, message, ...(hint && { hint }), reaction, ...more }
 }
 
 /** What is to be done about such errors in general, where there is nothing more exact to say. */

@@ -96,6 +96,8 @@ export interface CliHands {
   openLink(): Promise<string>
   /** Shows a link to the person, where there is a browser. */
   openInBrowser(link: URL): Promise<void>
+  /** Whether there is one; left out, there is. */
+  hasBrowser?(): boolean
   readonly version: string
   readonly now?: () => Date
   /** Calls back at most once; what it returns stops the listening. */

@@ -83,6 +83,12 @@ describe('what is said, and where', () => {
     )
   })
 
+  it('says of an account where its key is read', async () => {
+    const elsewhere = { ...ACCOUNT, references: { key: 'op://Private/OpenAI/key' } }
+    const { stdout } = await play(['accounts'], { desk: { accounts: async () => [elsewhere] } })
+    expect(stdout).toContain('forward only, key is read from op://Private/OpenAI/key')
+  })
+
   it('keeps lists empty on standard output where there is nothing, and says what to do', async () => {
     const { stdout, stderr, exit } = await play(['accounts'], { desk: { accounts: async () => [] } })
     expect([stdout, stderr, exit]).toEqual(['', 'no accounts yet\n  hint: valetkey connect\n', 0])

@@ -79,11 +79,94 @@ describe('registering', () => {
     expect(asked).toEqual([{ ...request, clientSecret: stdin.trim() }, request])
   })
 
+  it('takes a private key from there as well, and the certificate beside it', async () => {
+    const asked: RegisterRequest[] = []
+    const words = [
+      'register',
+      'any',
+      '--client-id',
+      'mine',
+      '--var',
+      'issuer=login.test',
+      '--private-key-stdin',
+    ]
+    const desk = deskFor(asked)
+    const privateKey = `-----BEGIN PRIVATE KEY-----\n${canary('key')}\n-----END PRIVATE KEY-----`
+    const certificate = '-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n'
+    await play(words, { desk, stdin: `${privateKey}\n` })
+    await play(words, { desk, stdin: certificate + privateKey })
+    const request = { provider: 'any', clientId: 'mine', vars: { issuer: 'login.test' }, privateKey }
+    expect(asked).toEqual([request, { ...request, certificate }])
+    expect(await play([...words, '--secret-stdin'], { desk, stdin: privateKey })).toMatchObject({ exit: 2 })
+  })
+
   it('says so when nothing came on standard input', async () => {
     const words = ['register', 'any', '--client-id', 'mine', '--secret-stdin']
     const { stderr, exit } = await play(words, { desk: deskFor(), stdin: '\n' })
     expect(stderr).toContain('! usage: nothing came on standard input')
     expect(exit).toBe(2)
+  })
+})
+
+describe('what comes next', () => {
+  const way = (flow: string, scopes: readonly string[]) => {
+    return {
+      flow,
+      label: flow,
+      called: [],
+      scopes,
+      optionalScopes: [],
+      notice: null,
+      tried: 'by-itself',
+    } as const
+  }
+  const ways = [way('device-code', ['read']), way('authorization-code', ['read']), way('api-key', [])]
+  const browserFirst = [way('authorization-code', ['read']), way('api-key', [])]
+
+  it.each([
+    ['the first way', ways, false, 'device-code'],
+    ['the browser, where there is one and it comes first', [...ways].reverse(), true, 'authorization-code'],
+    ['the browser, where a client is for nothing else', browserFirst, false, 'authorization-code'],
+    ['any other way, where there is no browser', [...ways].reverse(), false, 'device-code'],
+  ])('is %s', async (_, ways, hasBrowser, flow) => {
+    const desk = { ...deskFor(), providers: async () => [{ ...ANY, ways }] }
+    const words = ['register', 'any', '--client-id', 'mine', '--var', 'issuer=login.test']
+    const { stderr } = await play(words, {
+      desk,
+      ...(hasBrowser && { prompts: { secret: async () => '' } }),
+    })
+    expect(stderr).toContain(`  next: valetkey connect any --flow ${flow}\n`)
+  })
+})
+
+describe('unregistering', () => {
+  function deskOf(...ids: readonly string[]) {
+    const ended: string[] = []
+    const desk = {
+      ...deskFor(),
+      registrations: async () => ids.map((id) => ({ ...MADE, id })),
+      unregister: async (id: string) => {
+        ended.push(id)
+        return { what: 'client', state: 'died', how: 'deleted at the provider' } as const
+      },
+    }
+    return { desk, ended }
+  }
+
+  it('takes the name of a provider that has one registration', async () => {
+    const { desk, ended } = deskOf('reg-1')
+    const { stdout } = await play(['unregister', 'any'], { desk })
+    expect([ended, stdout]).toEqual([['reg-1'], expect.stringMatching(/^unregistered reg-1\n/)])
+  })
+
+  it('says which ids a provider has, where it has several, and takes one of them', async () => {
+    const { desk, ended } = deskOf('reg-1', 'reg-2')
+    const { stderr, exit } = await play(['unregister', 'any'], { desk })
+    expect(stderr).toBe(
+      '! usage: which of them? any has 2 registrations\n  hint: valetkey unregister reg-1 or reg-2\n',
+    )
+    await play(['unregister', 'reg-2'], { desk })
+    expect([exit, ended]).toEqual([2, ['reg-2']])
   })
 })
 

@@ -21,6 +21,8 @@ export interface Run {
   demo(options: DemoOptions): Promise<DemoTold>
   openLink(): Promise<string>
   openInBrowser(link: URL): Promise<void>
+  /** Somebody sits here who would see a browser. */
+  readonly hasBrowser: boolean
   onInterrupt(act: () => void): () => void
   /** Leave with this code although nothing was thrown. */
   leaveWith(code: number): void
@@ -69,6 +71,7 @@ export function createRun(
     serveTools: () => hands.serveTools(wishes.as === undefined ? {} : { as: wishes.as }),
     demo: hands.demo,
     openInBrowser: hands.openInBrowser,
+    hasBrowser: terminal.interactive && (hands.hasBrowser?.() ?? true),
     async openLink() {
       if (wishes.as === undefined) return hands.openLink()
       throw new ValetkeyError('not-allowed', "the page is its owner's alone", { hint: 'leave out --as' })

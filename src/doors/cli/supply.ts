@@ -1,9 +1,13 @@
 import type { Field } from '#client'
+import { isReference } from '../../model/references.ts'
 import { keyInArgv, usage } from './failure.ts'
 
 /** What was given beforehand, so that nobody is asked for it. */
 export interface Supply {
-  /** By `--field` and `--var`: to be seen by every program on the machine, and so never a secret. */
+  /**
+   * By `--field` and `--var`: to be seen by every program on the machine, and so never a secret, but at most
+   * where one is read.
+   */
   readonly open: Readonly<Record<string, string>>
   /** What came on standard input. */
   readonly secret: string | undefined
@@ -27,7 +31,7 @@ function refuseMisplaced(fields: readonly Field[], open: Supply['open']): void {
   for (const [name, value] of Object.entries(open)) {
     const field = fields.find((asked) => asked.name === name)
     if (field === undefined) throw unknownField(name, names)
-    if (field.kind === 'secret') throw keyInArgv()
+    if (field.kind === 'secret' && !isReference(value)) throw keyInArgv()
     refuseUnknownChoice(field, value)
   }
 }

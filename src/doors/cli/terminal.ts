@@ -11,6 +11,8 @@ const INPUT_LIMIT_BYTES = 64 * 1024
 /** The two outlets kept apart: answers, and everything else. */
 export interface Terminal {
   readonly interactive: boolean
+  /** How many signs stand side by side where notes go; undefined where nobody knows. */
+  readonly width?: number | undefined
   readonly prompts: Prompts
   /** Lines of an answer. */
   answer(...lines: readonly string[]): Promise<void>
@@ -44,6 +46,7 @@ export function createTerminal(io: CliIo, env: Environment): Terminal {
 
   return {
     interactive: io.interactive,
+    width: io.stderr.isTTY ? io.stderr.columns : undefined,
     prompts: io.prompts ?? terminalPrompts(io.stdin, io.stderr),
     answer: (...texts) => answer(texts),
     note: (...texts) => note(texts),

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Desk, type Field, type FlowSession, type FlowStep, isErrorCode, ValetkeyError } from '#client'
+import { codeInWords } from './code-in-words.ts'
 import { fromFailure, tellRefusal, usage } from './failure.ts'
 import type { Stop } from './interrupt.ts'
 import type { Prompts, Question } from './prompts.ts'
@@ -15,11 +16,13 @@ interface Walk {
   readonly stop: Stop
   /** The command as it was typed, for a hint. */
   readonly command: string
+  /** It was begun at another door, and goes on there when this one is left. */
+  readonly isTakenUp?: true
 }
 
 /**
- * Walks a sign-in to its end, one step after the other. Whatever ends it early, the session is
- * cancelled: nothing of it stays behind.
+ * Walks a sign-in to its end, one step after the other. Whatever ends it early, a session that was begun here
+ * is cancelled: nothing of it stays behind.
  */
 export async function walk(
   way: Walk,
@@ -30,6 +33,7 @@ export async function walk(
   try {
     let session = await way.stop.or(begun)
     let given: Supply | undefined = supply
+    await tellWay(way, session)
     while (session.state === 'asking') {
       const used = session.step?.ask === 'fill'
       session = await way.stop.or(advance(way, session, given))
@@ -37,9 +41,26 @@ export async function walk(
     }
     return finished(session, way)
   } catch (error) {
-    await leave(way, begun)
+    if (!way.isTakenUp) await leave(way, begun)
     throw error
   }
+}
+
+/** What is to be known of the way that is gone, and why those before it are not: for whoever sits here. */
+async function tellWay({ run: { terminal } }: Walk, { notice, passedOver }: FlowSession): Promise<void> {
+  if (notice !== null) await terminal.note(`note: ${notice}`)
+  if (!terminal.interactive) return
+  for (const { labels, why, hint } of notBy(passedOver))
+    await terminal.note(`not by ${labels}: ${why}`, ...(hint === null ? [] : [`  for that: ${hint}`]))
+}
+
+/** What stands against several ways is said once. */
+function notBy(passedOver: FlowSession['passedOver']) {
+  return [...Map.groupBy(passedOver, (one) => one.why)].map(([why, ways]) => ({
+    why,
+    labels: ways.map(({ label }) => label).join(' or '),
+    hint: ways[0]?.hint ?? null,
+  }))
 }
 
 /** What was given beforehand is used for the first form; any later one is for the person. */
@@ -64,13 +85,13 @@ type Step<Ask extends FlowStep['ask']> = Extract<FlowStep, { ask: Ask }>
 
 async function answerFields(
   way: Walk,
-  { id }: FlowSession,
+  { id, passedOver }: FlowSession,
   step: Step<'fill'>,
   given: Supply | undefined,
 ): Promise<FlowSession> {
   const { values, missing } = given ? fill(step.fields, given) : { values: {}, missing: step.fields }
   const entered = way.run.terminal.interactive ? await enterAll(way, step, missing) : {}
-  if (!way.run.terminal.interactive) refuseMissing(way, step, missing, given)
+  if (!way.run.terminal.interactive) refuseMissing(way, { step, missing, passedOver }, given)
   return way.desk.answer(id, { fields: { ...values, ...entered } })
 }
 
@@ -101,8 +122,14 @@ async function choose(prompts: Prompts, question: Question, choices: readonly st
 /** Nobody sits here who could be asked, so what is missing is told at once. */
 function refuseMissing(
   { command }: Walk,
-  step: Step<'fill'>,
-  missing: readonly Field[],
+  {
+    step,
+    missing,
+    passedOver,
+  }: Pick<FlowSession, 'passedOver'> & {
+    readonly step: Step<'fill'>
+    readonly missing: readonly Field[]
+  },
   given: Supply | undefined,
 ): void {
   if (given === undefined && step.because !== undefined) throw notAccepted(command, step)
@@ -110,9 +137,16 @@ function refuseMissing(
   if (wanted.length === 0) return
   const labels = wanted.map((field) => field.label).join(', ')
   throw usage(
-    `nobody can be asked here, and this is missing: ${labels}`,
+    [`nobody can be asked here, and this is missing: ${labels}`, ...notBy(passedOver).map(needing)].join(
+      '; ',
+    ),
     `${command}${flagsFor(wanted, given)}`,
   )
+}
+
+/** In one line, what would have been there before a key. */
+function needing({ labels, why, hint }: ReturnType<typeof notBy>[number]): string {
+  return `not by ${labels}: ${hint === null ? why : `that takes ${hint}`}`
 }
 
 function notAccepted(command: string, { fields, because = '', code = '' }: Step<'fill'>): ValetkeyError {
@@ -143,7 +177,7 @@ async function enter({ run, stop }: Walk, field: Field): Promise<string> {
 }
 
 async function visit(way: Walk, session: FlowSession, { url }: Step<'visit'>): Promise<FlowSession> {
-  refuseWithoutPerson(way)
+  refuseWithoutPerson(way, session)
   await way.run.terminal.note(`sign in at ${url}`)
   await way.run.openInBrowser(new URL(url)).catch(() => {})
   const back = new AbortController()
@@ -171,13 +205,10 @@ async function pasted({ run, desk }: Walk, { id }: FlowSession, signal: AbortSig
   }
 }
 
-async function enterCode(
-  way: Walk,
-  session: FlowSession,
-  { code, at }: Step<'enter-code'>,
-): Promise<FlowSession> {
-  await way.run.terminal.note(`enter the code ${code} at ${at}`)
-  if (way.run.terminal.interactive) await way.run.openInBrowser(new URL(at)).catch(() => {})
+async function enterCode(way: Walk, session: FlowSession, step: Step<'enter-code'>): Promise<FlowSession> {
+  const { terminal } = way.run
+  await terminal.note(...codeInWords(session, step, terminal))
+  if (terminal.interactive) await way.run.openInBrowser(new URL(step.whole ?? step.at)).catch(() => {})
   return untilMoved(way, session, way.stop.signal)
 }
 
@@ -186,27 +217,33 @@ async function handOver(
   session: FlowSession,
   { because }: Step<'hand-over'>,
 ): Promise<FlowSession> {
-  refuseWithoutPerson(way)
+  refuseWithoutPerson(way, session)
   await way.run.terminal.note(`please go on in the browser: ${because}`)
   return untilMoved(way, session, way.stop.signal)
 }
 
-function refuseWithoutPerson({ run, command }: Walk): void {
+function refuseWithoutPerson({ run, command }: Walk, { instead }: FlowSession): void {
   if (run.terminal.interactive) return
   throw new ValetkeyError('browser-unavailable', 'this sign-in needs a person at a terminal', {
     hint: `run ${command} in a terminal, or use the page: valetkey open`,
+    instead,
   })
 }
 
 /** The broker does the polling of providers; here only its latest step is read. */
 async function untilMoved(way: Walk, session: FlowSession, signal: AbortSignal): Promise<FlowSession> {
-  const before = JSON.stringify(session.step)
+  const before = shownOf(session)
   let latest = session
-  while (latest.state === 'asking' && JSON.stringify(latest.step) === before) {
+  while (latest.state === 'asking' && shownOf(latest) === before) {
     await delay(LOOK_AGAIN_MS, undefined, { signal })
     latest = await way.desk.flow(session.id)
   }
   return latest
+}
+
+/** What a person sees of it. How often the provider is asked meanwhile is nothing to them. */
+function shownOf({ step }: FlowSession): string {
+  return JSON.stringify(step, (key, value) => (key === 'everySeconds' ? undefined : value))
 }
 
 async function lookAgain({ desk, stop }: Walk, { id }: FlowSession): Promise<FlowSession> {
@@ -217,7 +254,7 @@ async function lookAgain({ desk, stop }: Walk, { id }: FlowSession): Promise<Flo
 function finished(session: FlowSession, { command }: Walk): FlowSession {
   if (session.state === 'done') return session
   if (session.state === 'cancelled') throw new ValetkeyError('cancelled', 'cancelled')
-  if (session.failure !== null) throw fromFailure(session.failure)
+  if (session.failure !== null) throw fromFailure(session.failure, session.instead)
   throw new ValetkeyError('flow-failed', 'the sign-in was cut short', { hint: command })
 }
 

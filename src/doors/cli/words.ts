@@ -92,13 +92,18 @@ export async function suggestingProvider<T>(desk: Desk, id: string, work: () => 
 }
 
 export function unknownProvider(id: string, known: readonly string[]): ValetkeyError {
-  const near = nearest(id, known)
   return new ValetkeyError('unknown-provider', `no provider is called ${quoted(id)}`, {
-    hint:
-      near === undefined
-        ? 'valetkey providers lists them'
-        : `did you mean ${near}? valetkey providers lists them all`,
+    hint: whereToFind(id, known),
   })
+}
+
+function whereToFind(id: string, known: readonly string[]): string {
+  // It is there only while a server runs it.
+  if (id === 'practice') return 'npm start runs one to practise on'
+  const near = nearest(id, known)
+  return near === undefined
+    ? 'valetkey providers lists them'
+    : `did you mean ${near}? valetkey providers lists them all`
 }
 
 /** As it was typed, unless it could be a secret. */

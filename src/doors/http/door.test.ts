@@ -221,6 +221,23 @@ describe('the routes', () => {
     expect((await ask('/api/audit?unknown=1')).status).toBe(400)
   })
 
+  it('read how much less than all is wished to be lent', async () => {
+    const asked: unknown[] = []
+    const { ask } = opened({ lend: noting(asked) })
+    const wish = { scopes: ['contents:read'], audience: 'ci', repositories: ['acme/web'] }
+    const lend = (more: object) =>
+      ask('/api/lend', {
+        method: 'POST',
+        headers: JSON_BODY,
+        body: JSON.stringify({ address: 'a', ...more }),
+      })
+    await lend(wish)
+    expect(asked).toEqual([{ address: 'a', ...wish }])
+    for (const odd of [{ scopes: [] }, { scopes: ['a b'] }, { audience: '' }, { repositories: 'acme/web' }])
+      expect((await lend(odd)).status).toBe(400)
+    expect(asked).toHaveLength(1)
+  })
+
   it('answer nothing where there is nothing to say', async () => {
     const { ask } = opened({ unbind: async () => {} })
     expect((await ask('/api/bindings/b1', { method: 'DELETE' })).status).toBe(204)
@@ -307,6 +324,7 @@ const ACCOUNT: Account = {
   status: 'connected',
   reason: null,
   warnings: [],
+  missingScopes: [],
   forwardOnly: true,
   connectedAt: new Date(),
   tokenExpiresAt: null,

@@ -418,6 +418,7 @@ function eventOf(id: string): ValetkeyEvent {
     status: 'connected',
     reason: null,
     warnings: [],
+    missingScopes: [],
     forwardOnly: true,
     connectedAt: new Date(),
     tokenExpiresAt: null,

@@ -38,8 +38,15 @@ export const connect = (desk: Desk, signIns: Desk) =>
       if (there?.status === 'connected' && (await findAccount(desk, address)) === undefined)
         throw new ValetkeyError('not-allowed', `${address} is connected, and nobody has let you use it`)
       const again = there !== undefined && there.status !== 'revoked'
-      const session = await (again ? signIns.reconnect(address, how) : signIns.connect({ ...place, ...how }))
-      return shownSession(signIns, session, `valetkey ${again ? 'reconnect' : 'connect'} ${address}`)
+      const isWorking = there?.status === 'connected' && flow !== undefined
+      const session = await (isWorking
+        ? signedInAsBefore(signIns, address, flow)
+        : again
+          ? signIns.reconnect(address, how)
+          : signIns.connect({ ...place, ...how }))
+      const words = ['valetkey', again ? 'reconnect' : 'connect', address]
+      const command = [...words, ...(flow === undefined ? [] : ['--flow', flow])].join(' ')
+      return shownSession(signIns, session, command)
     },
   })
 
@@ -61,6 +68,17 @@ export const status = (desk: Desk, signIns: Desk) =>
     work: ({ session, account = '', wait }, signal) =>
       session === undefined ? howAccountIs(desk, account) : howSignInIs(signIns, session, wait, signal),
   })
+
+/** What works is not replaced by a login of another kind because an agent says so: that is for its owner to say. */
+async function signedInAsBefore(desk: Desk, address: string, flow: string): Promise<FlowSession> {
+  const session = await desk.reconnect(address)
+  if (session.flow === flow) return session
+  await desk.cancel(session.id).catch(() => undefined)
+  throw new ValetkeyError('conflict', `${address} is connected another way, and stays as it is`, {
+    hint: `valetkey reconnect ${address} --flow ${flow} puts that in its place`,
+    reaction: 'ask-the-person',
+  })
+}
 
 /** As soon as there is something new to say of it, or after so long. */
 async function howSignInIs(desk: Desk, id: string, seconds: number, signal: AbortSignal): Promise<Shown> {

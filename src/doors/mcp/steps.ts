@@ -1,9 +1,10 @@
 import { type Desk, type FlowSession, type FlowStep, formatAddress } from '#client'
+import { otherWay } from './told.ts'
 import { type Shown, shownAccount } from './words.ts'
 
 /** A sign-in as a tool shows it; `command` is how the person would do it themselves. */
 export async function shownSession(desk: Desk, session: FlowSession, command: string): Promise<Shown> {
-  const { id, state, step, account, failure } = session
+  const { id, state, step, account, failure, instead, notice } = session
   const shown = { session: id, account: placeOf(session), state }
   if (state === 'done' && account !== null) {
     return {
@@ -15,15 +16,13 @@ export async function shownSession(desk: Desk, session: FlowSession, command: st
   }
   if (state !== 'asking') {
     const why = failure === null ? {} : { error: failure.code, what: failure.detail }
-    return {
-      ...shown,
-      ...why,
-      next: 'It came to nothing. Begin again by `connect`, if the person wants that.',
-    }
+    return { ...shown, ...why, next: instead === null ? AGAIN : `It came to nothing. ${otherWay(instead)}` }
   }
   if (step?.ask === 'fill') return leftToThePerson(desk, session, command)
-  return { ...shown, ...inWords(step) }
+  return { ...shown, ...(notice === null ? {} : { notice }), ...inWords(step) }
 }
+
+const AGAIN = 'It came to nothing. Begin again by `connect`, if the person wants that.'
 
 /** What is typed in goes past every tool: such a sign-in is ended here, for the person to begin where they type. */
 async function leftToThePerson(desk: Desk, session: FlowSession, command: string): Promise<Shown> {
@@ -42,6 +41,11 @@ async function leftToThePerson(desk: Desk, session: FlowSession, command: string
 
 const THEN = 'Then call `status` with this session and a `wait`.'
 
+const ENTERED = [
+  'Show the person this code, and where it is to be entered, on any device.',
+  'Tell them which program on which computer asks, and to enter it only if they want this themselves.',
+].join(' ')
+
 function inWords(step: Exclude<FlowStep, { readonly ask: 'fill' }> | null): Shown {
   switch (step?.ask) {
     case 'visit':
@@ -51,8 +55,9 @@ function inWords(step: Exclude<FlowStep, { readonly ask: 'fill' }> | null): Show
         next: `Show the person this link, for their own browser. ${THEN}`,
       }
     case 'enter-code': {
-      const { at: open, code, until } = step
-      return { open, code, until, next: `Show the person this code and where it is to be entered. ${THEN}` }
+      const { at: open, code, device, until } = step
+      const shown = { open, code, ...(device === undefined ? {} : { device }), until }
+      return { ...shown, next: `${ENTERED} ${THEN}` }
     }
     case 'hand-over':
       return { because: step.because, until: step.until, next: `The person has to act: tell them. ${THEN}` }

@@ -20,6 +20,16 @@ describe('a refusal that a tool tells', () => {
     expect(structuredContent['next']).toContain('`ask`')
   })
 
+  it('names the way that may be tried instead, in one sentence', () => {
+    const instead = { flow: 'api-key', label: 'a key' }
+    const { structuredContent } = tellRefusal(
+      new ValetkeyError('vendor-policy', 'not for others', { instead }),
+    )
+    expect(structuredContent['next']).toMatch(
+      /Or call `connect` once more with the flow `api-key`: by a key\.$/,
+    )
+  })
+
   it('says nothing of what went wrong inside', () => {
     const said = canary('said')
     const told = tellRefusal(new TypeError(said))

@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode, type Reaction, ValetkeyError } from '#client'
+import { ERRORS, type ErrorCode, type Reaction, ValetkeyError, type Way } from '#client'
 
 /** What a tool answers: the same for whoever reads text and for whoever reads fields. */
 export interface Told {
@@ -36,6 +36,7 @@ const IN_PARTICULAR: Partial<Record<ErrorCode, string>> = {
   'forward-only': 'Use the tool `request`: the secret itself is never given out.',
   'host-not-allowed': 'Use a path at the provider that this account belongs to.',
   locked: 'Tell the person that the vault is locked; they unlock it by `valetkey vault unlock`.',
+  'vendor-policy': 'Tell the person: the vendor does not let programs like this one sign in that way.',
   'rate-limited': 'Wait before you call the tool again.',
   'flow-not-found': 'Begin the sign-in again by `connect`.',
   'flow-expired': 'Begin the sign-in again by `connect`, and show the person the new link.',
@@ -46,12 +47,18 @@ const IN_PARTICULAR: Partial<Record<ErrorCode, string>> = {
 export function tellRefusal(error: unknown): Told {
   const told = error instanceof ValetkeyError ? error : madeAMistake(error)
   const { code, message, hint, retryAfter } = told
-  const next = IN_PARTICULAR[code] ?? IN_GENERAL[told.reaction]
+  const usual = IN_PARTICULAR[code] ?? IN_GENERAL[told.reaction]
+  const next = told.instead === null ? usual : `${usual} ${otherWay(told.instead)}`
   const inSeconds = retryAfter === undefined ? {} : { retryAfterSeconds: retryAfter }
   // What is hinted at is a command or a sentence for a person, but that one asks is done by a tool.
   const person = hint === undefined || hint.startsWith('valetkey ask ') ? {} : { forThePerson: hint }
   const refusal = { error: code, what: message, next, ...inSeconds, ...person }
   return { ...tell(refusal), isError: true }
+}
+
+/** The way that may be tried instead, in one sentence. */
+export function otherWay({ flow, label }: Way): string {
+  return `Or call \`connect\` once more with the flow \`${flow}\`: by ${label}.`
 }
 
 /** Nothing of what went wrong inside is said: it may quote what nobody outside shall read. */

@@ -32,6 +32,7 @@ export function shownAccount(one: Account): Shown {
     status,
     ...(reason !== null && { reason }),
     ...(warnings.length > 0 && { warnings }),
+    ...(one.missingScopes.length > 0 && { missingScopes: one.missingScopes }),
     ...(scopes.length > 0 && { scopes }),
   }
 }

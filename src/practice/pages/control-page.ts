@@ -2,12 +2,14 @@ import { LIVES } from '../choices.ts'
 import type { Counts } from '../counts.ts'
 import type { LivingGrant } from '../grants.ts'
 import { OUTAGE_SECONDS } from '../outage.ts'
+import type { Program } from '../stage.ts'
 import { html, type Markup } from './html.ts'
 import { type Page, page } from './page.ts'
 
 export interface Situation {
   readonly grants: readonly LivingGrant[]
   readonly counts: Counts
+  readonly program: Program
   /** Zero while the provider is up. */
   readonly downFor: number
   readonly now: Date
@@ -24,10 +26,15 @@ const IN_WORDS: Readonly<Record<keyof Counts, string>> = {
   revocations: 'Revocations',
   introspections: 'Introspections',
   registrations: 'Clients registered',
+  devices: 'Device codes given',
+  polls: 'Devices asked',
+  hurried: 'Asked too soon',
+  belated: 'Asked when over',
+  slowed: 'Told to slow down',
   unavailable: 'Met while down',
 }
 
-export function controlPage({ grants, counts, downFor, now }: Situation): Page {
+export function controlPage({ grants, counts, program, downFor, now }: Situation): Page {
   const newestFirst = grants.toReversed()
   return page({
     title: 'Control',
@@ -36,7 +43,11 @@ export function controlPage({ grants, counts, downFor, now }: Situation): Page {
 <section class="card"><h2 class="title">Grants alive</h2>
 ${grants.length === 0 ? NONE : html`<p class="soft">Revoke one as its provider would: the next refresh is refused.</p><ul class="grants">${newestFirst.map((grant) => shown(grant, now))}</ul>`}
 </section>
-<section class="card"><h2 class="title">What was asked of it</h2><dl>${Object.entries(counts).map(count)}</dl></section>
+<section class="card"><h2 class="title">A program of its own</h2>
+<p class="soft">For signing in as a program, with nobody behind it. The secret is another one at each start.</p>
+<dl class="client"><div><dt>Client id</dt><dd><code>${program.clientId}</code></dd></div><div><dt>Client secret</dt><dd><code>${program.clientSecret}</code></dd></div></dl></section>
+<section class="card"><h2 class="title">What was asked of it</h2><dl>${Object.entries(counts).map(count)}</dl>
+<form class="below" method="post" action="/practice/slower"><button>Tell waiting devices to slow down</button></form></section>
 <p class="back"><a href="/practice">Look again</a></p>`,
   })
 }

@@ -71,6 +71,8 @@ a { color: var(--accent) }
 .grants div { flex: 1 1 10rem; min-width: 0; overflow-wrap: anywhere }
 .grants small { display: block }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.25rem, 1fr)); gap: .875rem 1rem; margin: .875rem 0 0 }
+.client { grid-template-columns: 1fr }
+.below { margin-top: 1.25rem }
 dt { font-size: .875rem; color: var(--soft) }
 dd { margin: 0; font-size: 1.25rem; line-height: 1.3; font-variant-numeric: tabular-nums }
 input[name=user_code] { font: 1.375rem ui-monospace, Menlo, monospace; letter-spacing: .1em; text-transform: uppercase; width: 100%; padding: .625rem .75rem; margin-bottom: 1rem; border: 1px solid var(--edge); border-radius: .625rem; background: var(--card); color: var(--ink) }

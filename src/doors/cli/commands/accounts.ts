@@ -30,7 +30,14 @@ function row(account: Account, now: Date): string[] {
   ]
 }
 
-function noteOf({ reason, warnings, forwardOnly, diesAt }: Account, now: Date): string {
-  const told = warnings.map((one) => (one === 'expiring' && diesAt ? `${one} ${relative(diesAt, now)}` : one))
-  return [reason, ...told, forwardOnly ? 'forward only' : null].filter(Boolean).join(', ')
+function noteOf(
+  { reason, warnings, missingScopes, forwardOnly, references = {}, diesAt }: Account,
+  now: Date,
+): string {
+  const told = warnings.map((one) => {
+    if (one === 'expiring' && diesAt) return `${one} ${relative(diesAt, now)}`
+    return one === 'missing-scopes' ? `${one} ${missingScopes.join(' ')}` : one
+  })
+  const elsewhere = Object.entries(references).map(([field, text]) => `${field} is read from ${text}`)
+  return [reason, ...told, forwardOnly ? 'forward only' : null, ...elsewhere].filter(Boolean).join(', ')
 }

@@ -6,9 +6,11 @@ import {
   type FlowSession,
   formatAddress,
   type ProviderCard,
+  ValetkeyError,
 } from '#client'
+import { isReference } from '../../../model/references.ts'
 import { examples } from '../examples.ts'
-import { keyInArgv, usage } from '../failure.ts'
+import { keyInArgv, orElse, usage } from '../failure.ts'
 import { untilInterrupted } from '../interrupt.ts'
 import { looksLikeKey } from '../looks-like-key.ts'
 import type { Run } from '../run.ts'
@@ -25,6 +27,7 @@ interface Options {
   readonly var?: readonly string[]
   readonly flow?: string
   readonly insist?: true
+  readonly scope?: readonly string[]
   readonly name?: string
 }
 
@@ -87,9 +90,14 @@ export const rotate: Shape = (command, run) => {
 function signInOptions(command: Command): Command {
   return command
     .option('--key-stdin', 'read the secret from standard input; several as lines of name=value')
-    .option('--field <name=value>', 'a field that is no secret', collect)
+    .option(
+      '--field <name=value>',
+      'a field that is no secret, or says where one is read, such as key=op://vault/item/field',
+      collect,
+    )
     .option('--var <name=value>', "a part of the provider's address, such as site=datadoghq.eu", collect)
     .option('--flow <flow>', 'which way in, as valetkey providers lists them')
+    .option('--scope <names>', 'what else to ask for, such as repo,gist', collect)
     .option('--insist', 'keep it even if it could not be proved')
 }
 
@@ -130,8 +138,18 @@ async function connectTo(run: Run, account: string, options: Options): Promise<v
   const { provider, bucket } = addressOf(account)
   const command = `valetkey connect ${formatAddress({ provider, bucket })}`
   const begin = (desk: Desk, request: ConnectRequest) =>
-    suggestingProvider(desk, provider, () => desk.connect({ ...request, provider, bucket }))
+    suggestingProvider(desk, provider, () =>
+      desk.connect({ ...here(run, options, request), provider, bucket }),
+    )
   await signIn(run, { command, verb: 'connected', begin }, options)
+}
+
+/** What decides which way comes first, where nobody said which. */
+function here({ hasBrowser }: Run, { keyStdin, field }: Options, request: ConnectRequest): ConnectRequest {
+  if (request.flow !== undefined) return request
+  const refers = Object.values(pairs(field, '--field')).some(isReference)
+  if (keyStdin || refers) return { ...request, bringsKey: true }
+  return hasBrowser ? request : { ...request, noBrowser: true }
 }
 
 /** Of the address of its MCP server a provider is made, under the name that is wished or one of its host's. */
@@ -185,7 +203,27 @@ function labelOf(card: ProviderCard): string {
   return card.needs === 'nothing' ? card.id : `${card.id} (needs ${needsOf(card)})`
 }
 
-async function signIn(run: Run, { command, verb, begin }: SignIn, options: Options): Promise<FlowSession> {
+/** What fails is tried another way, where there is one and whoever sits here wants that. */
+async function signIn(run: Run, what: SignIn, options: Options): Promise<FlowSession> {
+  try {
+    return await signInOnce(run, what, options)
+  } catch (error) {
+    if (!(error instanceof ValetkeyError) || error.instead === null) throw error
+    const { flow, label } = error.instead
+    if (run.json || !run.terminal.interactive) throw orElse(error, `${what.command} --flow ${flow}`)
+    const isTried = await run.terminal.prompts.confirm({ message: `${error.message}; try ${label} instead?` })
+    if (!isTried) throw orElse(error, `${what.command} --flow ${flow}`)
+    const { field: _, ...others } = options
+    return signIn(run, what, { ...others, flow })
+  }
+}
+
+async function signInOnce(
+  run: Run,
+  { verb, begin, ...what }: SignIn,
+  options: Options,
+): Promise<FlowSession> {
+  const command = options.flow === undefined ? what.command : `${what.command} --flow ${options.flow}`
   const open = pairs(options.field, '--field')
   const request = requestOf(options)
   const session = await untilInterrupted(run, async (stop) => {
@@ -205,13 +243,15 @@ async function inputOf(run: Run, or: <T>(promise: Promise<T>) => Promise<T>): Pr
   }
 }
 
-function requestOf({ flow, insist, var: vars }: Options): ConnectRequest {
+function requestOf({ flow, insist, var: vars, scope }: Options): ConnectRequest {
+  const scopes = scope?.flatMap((names) => names.split(',')).map((name) => name.trim())
   const values = pairs(vars, '--var')
   if (Object.values(values).some(looksLikeKey)) throw keyInArgv()
   return {
     ...(flow !== undefined && { flow }),
     ...(insist && { insist }),
     ...(vars !== undefined && { vars: values }),
+    ...(scopes !== undefined && { scopes: scopes.filter((name) => name !== '') }),
   }
 }
 
@@ -219,7 +259,8 @@ function pairs(texts: readonly string[] | undefined, option: string): Record<str
   return Object.fromEntries((texts ?? []).map((text) => pairOf(text, option)))
 }
 
-async function tell(run: Run, session: FlowSession, verb: string): Promise<void> {
+/** What came of it. */
+export async function tell(run: Run, session: FlowSession, verb: string): Promise<void> {
   const { terminal, json } = run
   if (json) return terminal.document(session)
   const { account, receipt } = session

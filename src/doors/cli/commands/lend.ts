@@ -8,6 +8,9 @@ interface Options {
   readonly minValidity?: string
   readonly purpose?: string
   readonly refusedStdin?: true
+  readonly scope?: readonly string[]
+  readonly audience?: string
+  readonly repo?: readonly string[]
 }
 
 export const lend: Shape = (command, run) => {
@@ -16,8 +19,18 @@ export const lend: Shape = (command, run) => {
     .option('--min-validity <seconds>', 'how long the token must still live')
     .option('--purpose <words>', 'what it is for; goes on record')
     .option('--refused-stdin', 'read the token that the provider refused, to be lent another')
-    .addHelpText('after', examples('lend github', 'lend github/work --min-validity 300 --json'))
-    .action(async (account: string, { minValidity, purpose, refusedStdin }: Options) => {
+    .option('--scope <scope>', 'no more than this, where the provider can give less; may be repeated', each)
+    .option('--audience <name>', 'for whom or as whom, such as a role or a service account')
+    .option('--repo <owner/name>', 'good for this repository alone; may be repeated', each)
+    .addHelpText(
+      'after',
+      examples(
+        'lend github/work --min-validity 300 --json',
+        'lend github-app --repo acme/web --scope contents:read',
+      ),
+    )
+    .action(async (account: string, options: Options) => {
+      const { minValidity, purpose, refusedStdin, scope, audience, repo } = options
       const address = writtenAddress(account)
       const request = {
         address,
@@ -25,6 +38,9 @@ export const lend: Shape = (command, run) => {
           minValidity: wholeNumber(minValidity, 'a number of seconds', 0, LONGEST_SECONDS),
         }),
         ...(purpose !== undefined && { purpose }),
+        ...(scope !== undefined && { scopes: scope }),
+        ...(audience !== undefined && { audience }),
+        ...(repo !== undefined && { repositories: repo }),
         ...(refusedStdin && { refused: (await run.terminal.input()).trim() }),
       }
       const { desk } = await run.reach()
@@ -32,4 +48,8 @@ export const lend: Shape = (command, run) => {
       if (run.json) await run.terminal.document(lent)
       else await run.terminal.answer(lent.token)
     })
+}
+
+function each(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
 }

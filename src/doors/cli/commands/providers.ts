@@ -1,4 +1,4 @@
-import type { Programs, ProviderCard } from '#client'
+import type { Programs, ProviderCard, WayIn } from '#client'
 import { examples } from '../examples.ts'
 import { guideLines } from '../own-client.ts'
 import type { Run } from '../run.ts'
@@ -14,20 +14,32 @@ export const providers: Shape = (command, run) => {
       const cards = await desk.providers()
       if (id === undefined) return listProviders(run, cards)
       const { provider } = addressOf(id)
-      const card = cards.find((one) => one.id === provider)
+      const card =
+        cards.find((one) => one.id === provider) ?? cards.find((one) => one.aliases.includes(provider))
       if (card === undefined)
         throw unknownProvider(
           provider,
           cards.map((one) => one.id),
         )
-      await showProvider(run, card)
+      await showProvider(run, card, provider)
     })
 }
 
 export async function listProviders({ terminal, json }: Run, cards: readonly ProviderCard[]): Promise<void> {
   if (json) return terminal.document(cards)
-  const rows = cards.map((card) => [card.id, card.name, card.category, card.flows.join(', '), needsOf(card)])
+  const rows = cards.map((card) => [card.id, card.name, card.category, waysIn(card), needsOf(card)])
   await terminal.columns(['provider', 'name', 'what for', 'ways in', 'needs'], rows)
+}
+
+/** In the order in which they are tried; those that have to be asked for only where there are no others. */
+function waysIn({ flows, ways }: Pick<ProviderCard, 'flows' | 'ways'>): string {
+  const usual = ways.filter(({ tried }) => tried === 'by-itself').map(({ flow }) => flow)
+  return (usual.length > 0 ? usual : flows).join(', ')
+}
+
+/** The ways that a name means, where it is that of some of them and they are gone here. */
+function meantBy(named: string, { ways }: ProviderCard): readonly WayIn[] {
+  return ways.filter(({ called, tried }) => called.includes(named) && tried !== 'not-here')
 }
 
 /** What has to be there beforehand, in words. */
@@ -43,20 +55,33 @@ function variablesOf({ token, fields, baseUrl, key }: Programs): readonly string
   return [...new Set(all)]
 }
 
-async function showProvider({ terminal, json }: Run, card: ProviderCard): Promise<void> {
+async function showProvider({ terminal, json }: Run, card: ProviderCard, named: string): Promise<void> {
   if (json) return terminal.document(card)
-  const { id, name, category, flows, hosts, programs, from } = card
+  const { id, name, category, aliases, hosts, programs, from } = card
+  const meant = meantBy(named, card)
+  const ways = meant.length > 0 ? meant : card.ways
+  const open = ways.filter(({ tried }) => tried !== 'not-here')
+  const scopes = new Set(open.flatMap(({ optionalScopes }) => optionalScopes.map((one) => one.name)))
   const rows = [
     ['name', name],
     ['what for', category],
-    ['ways in', flows.join(', ')],
+    ...(aliases.length === 0 ? [] : [['also called', aliases.join(', ')]]),
+    ['ways in', meant.length > 0 ? meant.map(({ flow }) => flow).join(', ') : waysIn(card)],
+    ...(scopes.size === 0 ? [] : [['--scope', [...scopes].join(', ')]]),
     ['goes to', hosts.join(', ')],
     ...(programs === null ? [] : [['programs', variablesOf(programs).join(', ')]]),
     ['described', from === 'yours' ? 'in a file of yours' : 'by valetkey'],
   ]
   await terminal.columns(['provider', id], rows)
+  for (const [notice, of] of Map.groupBy(ways, (way) => way.notice))
+    if (notice !== null) await terminal.note(`by ${of.map(({ flow }) => flow).join(' or ')}: ${notice}`)
   if (card.ownClient !== null) await terminal.note(...guideLines(card.ownClient))
-  const { needs, ownClient } = card
-  const next = needs === 'own-client' && ownClient ? `register ${id} --client-id …` : `connect ${id}`
-  await terminal.note(`  next: valetkey ${next}`)
+  await terminal.note(`  next: valetkey ${nextStep(card, named, meant.length > 0)}`)
+}
+
+/** By the name that was typed, unless every way that it means is off here. */
+function nextStep({ id, needs, ownClient, ways }: ProviderCard, named: string, isMeant: boolean): string {
+  if (needs === 'own-client' && ownClient && !isMeant) return `register ${id} --client-id …`
+  const isOff = !isMeant && ways.some(({ called }) => called.includes(named))
+  return `connect ${isOff ? id : named}`
 }

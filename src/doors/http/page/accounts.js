@@ -28,9 +28,12 @@ export function accountsSection(accounts, refresh) {
 
 /** @param {Account} account @param {() => unknown} refresh */
 function row(account, refresh) {
-  const { displayName, status, reason, warnings, lastUsedAt, forwardOnly } = account
+  const { displayName, status, reason, warnings, missingScopes, lastUsedAt, forwardOnly } = account
   const address = addressOf(account)
-  const why = [reason, ...warnings.map((warning) => WARNINGS[warning])].filter(Boolean).join('; ')
+  const told = warnings.map((warning) =>
+    warning === 'missing-scopes' ? `${WARNINGS[warning]}: ${missingScopes.join(', ')}` : WARNINGS[warning],
+  )
+  const why = [reason, ...told].filter(Boolean).join('; ')
   const { text, style } = STATES[status]
   return el(
     'li',

@@ -1,14 +1,16 @@
 /** @typedef {import('../../../../client/src/error.ts').Reaction} Reaction */
+/** @typedef {import('../../../../client/src/words.ts').Way} Way */
 
 /** Why something was not done, and what to do next. */
 export class Refusal extends Error {
-  /** @param {{ code: string, detail: string, reaction: Reaction, title?: string, hint?: string | null }} problem */
-  constructor({ code, detail, reaction, title, hint }) {
+  /** @param {{ code: string, detail: string, reaction: Reaction, title?: string, hint?: string | null, instead?: Way | null }} problem */
+  constructor({ code, detail, reaction, title, hint, instead }) {
     super(title ?? detail)
     this.code = code
     this.detail = detail
     this.reaction = reaction
     this.hint = hint ?? undefined
+    this.instead = instead ?? undefined
   }
 }
 

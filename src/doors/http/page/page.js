@@ -3,6 +3,7 @@ import { ask, Refusal } from './api.js'
 import { showAsks } from './asks.js'
 import { bindingsSection } from './bindings.js'
 import { announce, byId, el, fill } from './dom.js'
+import { flowsSection } from './flows.js'
 import { listen } from './live.js'
 import { providersSection } from './providers.js'
 import { locked, outOfOrder, signedOut } from './still.js'
@@ -55,12 +56,13 @@ async function show({ late = false } = {}) {
 /** @param {VaultStatus} vault */
 async function showAll({ restored }) {
   const refresh = () => show()
-  const [accounts, providers, bindings, asks] = await Promise.all(
-    ['/api/accounts', '/api/providers', '/api/bindings', '/api/asks'].map((list) => ask('GET', list)),
+  const [accounts, providers, bindings, asks, flows] = await Promise.all(
+    ['accounts', 'providers', 'bindings', 'asks', 'flows'].map((list) => ask('GET', `/api/${list}`)),
   )
   connected = accounts
   put('restored', restored, () => restored && el('p', { class: 'banner', role: 'alert' }, RESTORED))
   showAsks(part('asks'), asks, accounts, refresh)
+  put('flows', flows, () => flows.length > 0 && flowsSection(flows, refresh))
   put('accounts', accounts, () => accountsSection(accounts, refresh))
   put('providers', providers, () => providersSection(providers, () => connected, refresh))
   put('bindings', bindings, () => bindingsSection(bindings, refresh))

@@ -9,6 +9,7 @@ import { categoryOf } from './words.js'
 /** @typedef {import('../../../../client/src/words.ts').Account} Account */
 /** @typedef {import('../../../../client/src/words.ts').Field} Field */
 /** @typedef {import('../../../../client/src/words.ts').ProviderCard} ProviderCard */
+/** @typedef {import('../../../../client/src/words.ts').WayIn} WayIn */
 
 /**
  * @param {readonly ProviderCard[]} providers
@@ -27,10 +28,10 @@ export function providersSection(providers, accounts, refresh) {
       none.hidden = true
       return
     }
-    const found = providers.filter(({ id, name }) =>
-      `${id} ${name}`.toLowerCase().includes(wanted.toLowerCase()),
+    const found = providers.filter(({ id, name, aliases }) =>
+      [id, name, ...aliases].join(' ').toLowerCase().includes(wanted.toLowerCase()),
     )
-    list.replaceChildren(...found.map((provider) => card(provider, accounts, refresh)))
+    list.replaceChildren(...found.map((provider) => card(provider, { wanted, accounts, refresh })))
     none.textContent = found.length === 0 ? 'No provider has such a name.' : ''
     none.hidden = found.length > 0
   }
@@ -74,8 +75,10 @@ function serverCard(url, refresh) {
   )
 }
 
-/** @param {ProviderCard} provider @param {() => readonly Account[]} accounts @param {() => unknown} refresh */
-function card(provider, accounts, refresh) {
+/** @typedef {{ wanted: string, accounts: () => readonly Account[], refresh: () => unknown }} Around */
+
+/** @param {ProviderCard} provider @param {Around} around */
+function card(provider, around) {
   const { name, category, from } = provider
   const needs = needsOf(provider)
   return el(
@@ -92,29 +95,38 @@ function card(provider, accounts, refresh) {
         from === 'yours' ? `${categoryOf(category)}, yours` : categoryOf(category),
       ),
     ),
-    el(
-      'button',
-      { 'aria-label': `Connect ${name}`, click: () => connect(provider, accounts, refresh) },
-      'Connect',
-    ),
+    el('button', { 'aria-label': `Connect ${name}`, click: () => connect(provider, around) }, 'Connect'),
     needs !== undefined && el('p', { class: 'quiet small needs' }, needs),
   )
 }
 
-/** Only what cannot be guessed is asked before the sign-in begins. @param {ProviderCard} provider @param {() => readonly Account[]} accounts @param {() => unknown} refresh */
-function connect(provider, accounts, refresh) {
-  const { id, name, flows } = provider
+/**
+ * Only what cannot be guessed is asked before the sign-in begins. Whoever looked for the name of one way means it.
+ *
+ * @param {ProviderCard} provider
+ * @param {Around} around
+ */
+function connect(provider, { wanted, accounts, refresh }) {
+  const { id, name, ways } = provider
+  const named = wanted.trim().toLowerCase()
+  const meant = ways.filter(({ called }) => called.includes(named))
+  const usual = ways.filter(({ tried }) => tried === 'by-itself')
+  const here = meant.length > 0 ? meant : usual.length > 0 ? usual : ways
   const taken = accounts().some(({ providerId, bucket }) => providerId === id && bucket === 'default')
-  const fields = [...(taken ? [BUCKET] : []), ...(flows.length > 1 ? [flowField(flows)] : [])]
+  const fields = [
+    ...(taken ? [BUCKET] : []),
+    ...(here.length > 1 ? [wayField(here)] : []),
+    ...scopeFields(here),
+  ]
   const title = `Connect ${name}`
   const begin = (/** @type {object} */ request) =>
-    walk(title, path`/api/providers/${id}/connect`, {
+    walk(title, path`/api/providers/${meant.length > 0 ? named : id}/connect`, {
       request,
       over: refresh,
       instead: askForClient(provider),
     })
   if (fields.length === 0) return begin({})
-  /** @type {Record<string, string> | undefined} */
+  /** @type {object | undefined} */
   let chosen
   const box = openDialog(title, () => {
     if (chosen !== undefined) begin(chosen)
@@ -124,12 +136,12 @@ function connect(provider, accounts, refresh) {
     fields,
     'Continue',
     (values) => {
-      chosen = values
+      chosen = requestOf(values)
       box.close()
     },
     cancel,
   )
-  box.show(form)
+  box.show(inWords(form, here))
 }
 
 /** @type {Field} */
@@ -140,7 +152,43 @@ const BUCKET = {
   hint: 'There is one already. Lower-case letters, digits, dots and dashes, such as work.',
 }
 
-/** @param {readonly string[]} flows @returns {Field} */
-function flowField(flows) {
-  return { name: 'flow', label: 'How to sign in', kind: 'choice', choices: flows }
+/** Left as it is, the ways are tried in their order. @param {readonly WayIn[]} ways @returns {Field} */
+function wayField(ways) {
+  const choices = ways.map(({ flow }) => flow)
+  return { name: 'flow', label: 'How to sign in', kind: 'choice', choices, optional: true }
+}
+
+/** A way is shown by what a person knows it by. @param {HTMLFormElement} form @param {readonly WayIn[]} ways */
+function inWords(form, ways) {
+  const shown = form.elements.namedItem('flow')
+  if (!(shown instanceof HTMLSelectElement)) return form
+  for (const option of shown.options)
+    option.textContent = ways.find(({ flow }) => flow === option.value)?.label ?? 'whichever works first here'
+  return form
+}
+
+const SCOPE = 'scope:'
+
+/** What nobody has to give: nothing is ticked beforehand. @param {readonly WayIn[]} ways @returns {Field[]} */
+function scopeFields(ways) {
+  const optional = ways.flatMap(({ tried, optionalScopes }) => (tried === 'by-itself' ? optionalScopes : []))
+  const labels = new Map(optional.map(({ name, label }) => [name, label]))
+  return [...labels].map(([name, label]) => ({
+    name: `${SCOPE}${name}`,
+    label: `Also ask for: ${label}`,
+    kind: 'confirm',
+    optional: true,
+  }))
+}
+
+/** @param {Record<string, string>} values */
+function requestOf({ bucket, flow, ...ticked }) {
+  const scopes = Object.entries(ticked).flatMap(([name, value]) =>
+    value === 'yes' && name.startsWith(SCOPE) ? [name.slice(SCOPE.length)] : [],
+  )
+  return {
+    ...(bucket !== undefined && { bucket }),
+    ...(flow !== undefined && { flow }),
+    ...(scopes.length > 0 && { scopes }),
+  }
 }

@@ -1,9 +1,10 @@
+import { path } from './api.js'
 import { el, linkOut } from './dom.js'
 
 /** @typedef {import('../../../../client/src/words.ts').FlowStep} FlowStep */
 /** @typedef {import('../../../../client/src/words.ts').Field} Field */
 /** @typedef {import('../../../../client/src/words.ts').FlowAnswer} FlowAnswer */
-/** @typedef {{ answer: (answer: FlowAnswer) => void, leave: HTMLElement }} Walking */
+/** @typedef {{ id: string, answer: (answer: FlowAnswer) => void, leave: HTMLElement }} Walking */
 
 /**
  * Shown for every step that there is; one more of them is a type error here.
@@ -18,11 +19,29 @@ const SHOWN = {
       formOf([PASTED], 'Use this address', ({ callback = '' }) => answer({ callback }), leave),
     ),
 
-  'enter-code': ({ code, at }, { leave }) =>
+  'enter-code': ({ code, at, whole, device }, { id, leave }) =>
     stack(
-      el('p', {}, 'Enter this code at the provider:'),
+      el('p', {}, 'Enter this code at the provider, on this device or on any other:'),
       el('p', { class: 'code' }, code),
-      linkOut(at, 'Open the provider’s page', 'button main'),
+      linkOut(whole ?? at, 'Open the provider’s page', 'button main'),
+      el(
+        'figure',
+        { class: 'scan' },
+        el('img', { src: path`/api/flows/${id}/code.svg`, alt: `QR code of ${at}`, width: 132, height: 132 }),
+        el(
+          'figcaption',
+          { class: 'small' },
+          'Or scan this with your phone, or open ',
+          linkOut(at, bare(at)),
+          ' anywhere.',
+        ),
+      ),
+      el(
+        'p',
+        { class: 'quiet small' },
+        device !== undefined && `${device} asks with this code. `,
+        'Enter it only if you began this yourself: nobody else has a reason to send you a code.',
+      ),
       waiting('Waiting for you to enter it…'),
       actions(leave),
     ),
@@ -38,6 +57,11 @@ const SHOWN = {
 
   'hand-over': ({ because }, { leave }) =>
     stack(el('p', {}, because), waiting('Waiting for you to go on in the browser…'), actions(leave)),
+}
+
+/** An address as a person types it. @param {string} address */
+function bare(address) {
+  return address.replace(/^https:\/\//, '')
 }
 
 /** @type {Field} */

@@ -8,8 +8,9 @@ import { addressOf } from './words.js'
 
 /** @typedef {import('../../../../client/src/words.ts').FlowSession} FlowSession */
 /** @typedef {import('../../../../client/src/words.ts').FlowAnswer} FlowAnswer */
+/** @typedef {import('../../../../client/src/words.ts').Way} Way */
 
-/** @typedef {{ provider?: string, flow?: string, vars?: Record<string, string>, insist?: boolean }} Request */
+/** @typedef {{ provider?: string, bucket?: string, flow?: string, vars?: Record<string, string>, scopes?: string[], insist?: boolean }} Request */
 
 /**
  * What was refused, with what was filled in so far, and how to begin anew. Before it was begun, no error.
@@ -25,16 +26,18 @@ import { addressOf } from './words.js'
 const LOOK_AGAIN_MS = 1500
 
 /**
- * Walks a sign-in to its end, whatever it asks on the way. Leaving early cancels it.
+ * Walks a sign-in to its end, whatever it asks on the way. Leaving early cancels it, unless it was begun at
+ * another door and only taken up here.
  *
  * @param {string} title
  * @param {string} begin where it is begun
  * @param {object} more
  * @param {Request} [more.request]
+ * @param {string} [more.taken] the id of one that is under way already
  * @param {() => unknown} more.over
  * @param {(refused: Refused) => HTMLElement | undefined} [more.instead] what else is shown, also beforehand
  */
-export async function walk(title, begin, { request = {}, over, instead = () => undefined }) {
+export async function walk(title, begin, { request = {}, taken, over, instead = () => undefined }) {
   /** @type {Record<string, string>} */
   const filled = { ...request.vars }
   /** @type {FlowSession | undefined} */
@@ -45,7 +48,8 @@ export async function walk(title, begin, { request = {}, over, instead = () => u
   const box = openDialog(title, async () => {
     open = false
     clearTimeout(timer)
-    if (session?.state === 'asking') await ask('DELETE', path`/api/flows/${session.id}`).catch(() => {})
+    if (session?.state === 'asking' && session.id !== taken)
+      await ask('DELETE', path`/api/flows/${session.id}`).catch(() => {})
     over()
   })
 
@@ -67,6 +71,7 @@ export async function walk(title, begin, { request = {}, over, instead = () => u
               refusalText(error),
               actions(...ways(refusalOf(error)), closing('Close')),
             ),
+          otherWay(refusalOf(error).instead),
         )
     }
   }
@@ -74,7 +79,7 @@ export async function walk(title, begin, { request = {}, over, instead = () => u
   /** @param {FlowSession} next @param {unknown} [refused] */
   function took(next, refused) {
     if (!open) return
-    const moved = JSON.stringify([next.state, next.step]) !== JSON.stringify([session?.state, session?.step])
+    const moved = shownOf(next) !== shownOf(session)
     session = next
     if (moved || refused !== undefined || next.step?.ask === 'fill') show(next, refused)
     if (next.state === 'asking' && next.step?.ask !== 'fill') timer = setTimeout(look, LOOK_AGAIN_MS)
@@ -99,9 +104,26 @@ export async function walk(title, begin, { request = {}, over, instead = () => u
     if (now.step !== null && now.state === 'asking')
       box.show(
         refused !== undefined && refusalText(refused),
-        showStep(now.step, { answer, leave: closing('Cancel') }),
+        aboutWay(now),
+        showStep(now.step, { id: now.id, answer, leave: closing(now.id === taken ? 'Close' : 'Cancel') }),
+        now.id !== taken && otherWay(now.instead),
       )
-    else box.show(ending(now), actions(...(now.failure === null ? [] : ways(now.failure)), closing('Close')))
+    else
+      box.show(
+        ending(now),
+        actions(...(now.failure === null ? [] : ways(now.failure)), closing('Close')),
+        otherWay(now.instead),
+      )
+  }
+
+  /** A button that begins again another way, where there is one. @param {Way | null | undefined} way */
+  function otherWay(way) {
+    if (way === null || way === undefined) return false
+    const click = async () => {
+      if (session?.state === 'asking') await ask('DELETE', path`/api/flows/${session.id}`).catch(() => {})
+      await start({ ...request, flow: way.flow })
+    }
+    return el('button', { type: 'button', class: 'other', click }, `Use ${way.label} instead`)
   }
 
   /** @param {'Cancel' | 'Close'} text */
@@ -124,9 +146,31 @@ export async function walk(title, begin, { request = {}, over, instead = () => u
     await go(ask('POST', at, request))
   }
 
+  if (taken !== undefined) return go(ask('GET', path`/api/flows/${taken}`))
   const before = instead({ error: undefined, request, filled, again: start, leave: closing('Cancel') })
   if (before === undefined) await start(request)
   else box.show(before)
+}
+
+/**
+ * What a person sees of it. How often the provider is asked meanwhile is nothing to them.
+ *
+ * @param {FlowSession | undefined} session
+ */
+function shownOf(session) {
+  return JSON.stringify([session?.state, session?.step], (key, value) =>
+    key === 'everySeconds' ? undefined : value,
+  )
+}
+
+/** What is to be known of the way that is gone, and why those before it are not. @param {FlowSession} session */
+function aboutWay({ notice, passedOver }) {
+  const passed = Map.groupBy(passedOver, ({ why }) => why)
+  const lines = [
+    ...(notice === null ? [] : [`${notice.slice(0, 1).toUpperCase()}${notice.slice(1)}.`]),
+    ...[...passed].map(([why, ways]) => `Not by ${ways.map(({ label }) => label).join(' or ')}: ${why}.`),
+  ]
+  return lines.length > 0 && el('div', {}, ...lines.map((line) => el('p', { class: 'quiet small' }, line)))
 }
 
 /** @param {FlowSession} session */

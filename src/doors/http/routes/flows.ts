@@ -1,7 +1,16 @@
+import { renderSVG } from 'uqr'
+import { ValetkeyError } from '#client'
 import { flowSession } from '../../../wire/flows.ts'
 import { print } from '../../../wire/print.ts'
 import { flowAnswer, readFlowAnswer } from '../../../wire/requests.ts'
-import { type App, answers, body, createRoute, named } from './route.ts'
+import { type App, answers, answersPicture, body, createRoute, named, z } from './route.ts'
+
+const list = createRoute({
+  method: 'get',
+  path: '/api/flows',
+  operationId: 'listFlows',
+  responses: answers(z.array(flowSession), 'The sign-ins under way, the latest first'),
+})
 
 const look = createRoute({
   method: 'get',
@@ -27,7 +36,23 @@ const cancel = createRoute({
   responses: answers(flowSession, 'The sign-in, cancelled'),
 })
 
+const image = createRoute({
+  method: 'get',
+  path: '/api/flows/{id}/code.svg',
+  operationId: 'getFlowCode',
+  request: { params: named },
+  responses: answersPicture('Where the code is entered, as a QR code for another device'),
+})
+
 export function flowRoutes(app: App): void {
+  app.openapi(list, async (c) => c.json([...print(await c.var.desk.flows())], 200))
+
+  app.openapi(image, async (c) => {
+    const { step } = await c.var.desk.flow(c.req.valid('param').id)
+    if (step?.ask !== 'enter-code') throw noCode()
+    return c.body(qrCode((step.whole ?? step.at).href), 200, { 'content-type': 'image/svg+xml' })
+  })
+
   app.openapi(look, async (c) => c.json(print(await c.var.desk.flow(c.req.valid('param').id)), 200))
 
   app.openapi(answer, async (c) => {
@@ -36,4 +61,13 @@ export function flowRoutes(app: App): void {
   })
 
   app.openapi(cancel, async (c) => c.json(print(await c.var.desk.cancel(c.req.valid('param').id)), 200))
+}
+
+/** Dark on light whatever colours the page has, and with a margin: most cameras read nothing else. */
+function qrCode(link: string): string {
+  return renderSVG(link, { ecc: 'M', border: 4, pixelSize: 4 })
+}
+
+function noCode(): ValetkeyError {
+  return new ValetkeyError('not-found', 'this sign-in shows no code')
 }

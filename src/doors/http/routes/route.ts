@@ -50,6 +50,11 @@ export function answers<S extends z.ZodType>(schema: S, description: string) {
   return { ...done, default: REFUSAL } as typeof done
 }
 
+export function answersPicture(description: string) {
+  const done = { 200: { description, content: { 'image/svg+xml': { schema: z.string() } } } }
+  return { ...done, default: REFUSAL } as typeof done
+}
+
 export function answersNothing(description: string) {
   const done = { 204: { description } }
   return { ...done, default: REFUSAL } as typeof done

@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode, ValetkeyError } from '#client'
+import { ERRORS, type ErrorCode, ValetkeyError, type Way } from '#client'
 import type { Version } from './limits.ts'
 
 export type WireCode =
@@ -48,7 +48,9 @@ const CODES: Readonly<Record<ErrorCode, WireCode | 'ITS_OWN'>> = {
   'refresh-failed': 'REFRESH_FAILED',
   'refresh-not-available': 'REFRESH_NOT_AVAILABLE',
   'refused-by-policy': 'ITS_OWN',
+  'vendor-policy': 'PROVIDER_NOT_CONFIGURED',
   'session-expired': 'REAUTH_REQUIRED',
+  'reference-unreadable': 'ITS_OWN',
 
   'not-allowed': 'FORBIDDEN',
   'forward-only': 'FORBIDDEN',
@@ -103,24 +105,37 @@ const CODES: Readonly<Record<ErrorCode, WireCode | 'ITS_OWN'>> = {
   'unknown-version': 'UNKNOWN_VERSION',
 }
 
-/** A refusal as it goes over the wire: fixed words, and nothing that anybody else has said. */
+/** A refusal as it goes over the wire: fixed words, and nothing that a server or an exception has said. */
 export interface Told {
   readonly ok: false
   readonly code: WireCode
   readonly error: string
   readonly retryAfter?: number
+  /** Another way to sign in, where that is what failed. */
+  readonly instead?: Way
 }
 
-export function told(thrown: unknown, failing: Failing, version: Version): Told {
+const FIXED = new WeakMap<ValetkeyError, string>()
+
+/** The same refusal, told in words of this door's own. */
+export function inWords(error: ValetkeyError, words: string): ValetkeyError {
+  FIXED.set(error, words)
+  return error
+}
+
+export function told(thrown: unknown, failing: Failing, version: Version, offersNext = true): Told {
   const error = thrown instanceof ValetkeyError ? thrown : undefined
   const known = error === undefined ? 'INTERNAL_ERROR' : CODES[error.code]
   const code = spelled(known === 'ITS_OWN' ? failing : known, version)
-  const says = ERRORS[error?.code ?? 'internal-error'].says
+  const { says } =
+    ERRORS[code === 'FLOW_INITIATION_FAILED' ? 'flow-failed' : (error?.code ?? 'internal-error')]
+  const { retryAfter, instead } = error ?? {}
   return {
     ok: false,
     code,
-    error: code === 'FLOW_INITIATION_FAILED' ? ERRORS['flow-failed'].says : says,
-    ...(error?.retryAfter === undefined ? {} : { retryAfter: Math.max(1, Math.ceil(error.retryAfter)) }),
+    error: (error && FIXED.get(error)) ?? says,
+    ...(retryAfter === undefined ? {} : { retryAfter: Math.max(1, Math.ceil(retryAfter)) }),
+    ...(instead && offersNext ? { instead: { flow: instead.flow, label: instead.label } } : {}),
   }
 }
 

@@ -22,6 +22,8 @@ export interface FramedOptions {
   readonly redirects?: FlowType
   /** The sign-ins take the address that the client wants the browser to come back to, under this name. */
   readonly redirectField?: string
+  /** False for programs that bring sign-ins along, and know themselves what to do when one fails. */
+  readonly offersNext?: boolean
 }
 
 /** Beside what a caller is bound to. An empty list allows everything, as one that is left out. */

@@ -93,7 +93,7 @@ export function requestsOf(
     try {
       settle(one, { ok: true, data: await run(seat, payload) })
     } catch (error) {
-      settle(one, told(error, failing, seat.version))
+      settle(one, told(error, failing, seat.version, seat.kept.options.offersNext))
     }
     working -= 1
     ended?.()

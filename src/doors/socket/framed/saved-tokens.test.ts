@@ -140,7 +140,7 @@ describe('a token that a program saves', () => {
 
   it('is refused for a provider that is not connected by tokens', async () => {
     const owner = await client(THE_PERSON)
-    const answer = await owner.ask('save_token', { provider: 'openai', token: issued('one') })
+    const answer = await owner.ask('save_token', { provider: 'azure-openai', token: issued('one') })
     expect(answer.code).toBe('PROVIDER_NOT_CONFIGURED')
     expect(await house.owner.accounts()).toEqual([])
   })

@@ -167,7 +167,7 @@ describe('a door over sign-ins that a program brings along', () => {
       home: join(folder, 'd'),
       socketDir: join(folder, 'ds'),
       flowFactories,
-      allowedProviders: ['qwen', 'lent', 'slow', 'openai'],
+      allowedProviders: ['qwen', 'lent', 'slow', 'openai', 'azure-openai'],
       capabilityToken: token,
     })
     for (const [provider, seconds] of [
@@ -197,6 +197,6 @@ describe('a door over sign-ins that a program brings along', () => {
     key: 'openai',
     forwardedKey: 'openai/work',
     signIn: 'qwen',
-    keyOnly: 'openai',
+    keyOnly: 'azure-openai',
   })
 })

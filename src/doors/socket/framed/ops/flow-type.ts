@@ -4,6 +4,7 @@ import type { FlowType } from './op.ts'
 /** What clients of this convention expect of the providers that it knows by name. */
 export const FLOW_TYPES: ReadonlyMap<string, FlowType> = new Map([
   ['anthropic', 'pkce_redirect'],
+  ['claude', 'pkce_redirect'],
   ['gemini', 'pkce_redirect'],
   ['codex', 'browser_redirect'],
   ['qwen', 'device_code'],

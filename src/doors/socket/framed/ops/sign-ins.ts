@@ -1,16 +1,17 @@
-import { isErrorCode, parseAddress, ValetkeyError } from '#client'
+import { isErrorCode, parseAddress, ValetkeyError, type Way } from '#client'
 import { Secret } from '../../../../model/secret.ts'
 import type { FlowSession } from '../../../../model/words.ts'
 import { told } from '../codes.ts'
 import { broughtBack } from './brought-back.ts'
-import { begunBy } from './connecting.ts'
+import { anotherWayThere, begunBy } from './connecting.ts'
 import { flowTypeOf, isLeaving, type Leaving, pollIntervalOf, shown } from './flow-type.ts'
 import { addressIn, notForYou, op, optionalText, type Seat, textIn } from './op.ts'
 import { sanitised } from './tokens.ts'
 
 export const oauthInitiate = op(async (seat, payload) => {
   const address = addressIn(seat, payload)
-  const begun = await begin(seat, address, optionalText(payload, 'redirect_uri')).catch(asInitiated)
+  const wanted = { redirectUri: optionalText(payload, 'redirect_uri'), flow: optionalText(payload, 'flow') }
+  const begun = await begin(seat, address, wanted).catch(asInitiated)
   const provider = parseAddress(address)?.provider ?? address
   const type = flowTypeOf(provider, begun.step, seat.kept.options.redirects ?? 'browser_redirect')
   const { id } = seat.kept.sessions.begin(seat.caller, { flow: begun.id, address, type })
@@ -43,8 +44,13 @@ export const oauthPoll = op(async (seat, payload) => {
   if (now.state === 'asking') return { status: 'pending', pollIntervalMs: pollIntervalOf(now.step) }
   seat.kept.sessions.use(session)
   if (now.state !== 'done') {
-    const { code, error } = told(failureOf(now), 'POLL_FAILED', seat.version)
-    return { status: 'error', code, error }
+    const { ok: _, ...failed } = told(
+      failureOf(now),
+      'POLL_FAILED',
+      seat.version,
+      seat.kept.options.offersNext,
+    )
+    return { status: 'error', ...failed }
   }
   // Whoever may sign in and may not be lent the account hears no more than that it is done.
   const token = await tokenOf(seat, session.address).catch(() => undefined)
@@ -58,21 +64,38 @@ export const oauthCancel = op(async (seat, payload) => {
   return {}
 })
 
+interface Wanted {
+  readonly redirectUri: string | undefined
+  /** The one way that shall be gone, where the provider has several. */
+  readonly flow: string | undefined
+}
+
 interface Begun {
   readonly id: string
   readonly step: Leaving
 }
 
 /** Of the ways in which the provider can be connected, the first that sends a person away with a link. */
-async function begin(seat: Seat, address: string, redirectUri: string | undefined): Promise<Begun> {
+async function begin(seat: Seat, address: string, { redirectUri, flow }: Wanted): Promise<Begun> {
   const { redirectField } = seat.kept.options
   const isWanted = redirectField !== undefined && redirectUri !== undefined
   const known = isWanted ? { fields: { [redirectField]: new Secret(redirectUri) } } : {}
-  for await (const { id, step } of begunBy(seat, address, known)) {
+  let other: FlowSession | undefined
+  for await (const session of begunBy(seat, address, known, flow)) {
+    const { id, step } = session
     if (isLeaving(step)) return { id, step }
+    other ??= session
     await seat.desk.cancel(id).catch(() => undefined)
   }
-  throw new ValetkeyError('provider-not-configured', 'this provider is not signed in to by a link')
+  throw new ValetkeyError('provider-not-configured', 'this provider is not signed in to by a link', {
+    instead: other && (await wayOf(seat, other)),
+  })
+}
+
+/** The way of a sign-in that no link leads into, for whoever can go it elsewhere. */
+async function wayOf(seat: Seat, { provider, flow }: FlowSession): Promise<Way | undefined> {
+  const card = (await seat.desk.providers()).find(({ id }) => id === provider)
+  return card?.ways.find((way) => way.flow === flow)
 }
 
 /** Whatever else went wrong, the sign-in was not begun. */
@@ -84,7 +107,10 @@ function asInitiated(error: unknown): never {
       throw notForYou()
     case 'unknown-provider':
       throw new ValetkeyError('provider-not-configured', 'there is no such provider')
+    case 'conflict':
+      throw anotherWayThere()
     case 'not-allowed':
+    case 'vendor-policy':
     case 'provider-not-configured':
     case 'unknown-flow':
     case 'invalid-request':
@@ -92,7 +118,7 @@ function asInitiated(error: unknown): never {
     case 'rate-limited':
       throw error
     default:
-      throw new ValetkeyError('flow-failed', 'it was not begun')
+      throw new ValetkeyError('flow-failed', 'it was not begun', { instead: error.instead })
   }
 }
 
@@ -112,7 +138,9 @@ async function tokenOf(seat: Seat, address: string): Promise<object> {
   return sanitised(await seat.desk.lend({ address }))
 }
 
-function failureOf({ failure, state }: FlowSession): ValetkeyError {
+function failureOf({ failure, state, instead }: FlowSession): ValetkeyError {
   const code = failure?.code ?? (state === 'cancelled' ? 'cancelled' : 'flow-failed')
-  return new ValetkeyError(isErrorCode(code) ? code : 'flow-failed', 'the sign-in did not succeed')
+  return new ValetkeyError(isErrorCode(code) ? code : 'flow-failed', 'the sign-in did not succeed', {
+    instead,
+  })
 }
