@@ -46,7 +46,7 @@ describe('a broker that is killed', { timeout }, () => {
   it('after it wrote down an answer, has lost none of what it had acknowledged', async () => {
     stage = await openStage(LONG_GRACE)
     const addresses = await stage.connectMany(size(30, 200))
-    const wanted = size(200, 5000)
+    const wanted = size(120, 5000)
     let acknowledged = 0
     let lost = 0
     while (acknowledged < wanted) {

@@ -16,7 +16,7 @@ import { leave } from '../leave.ts'
 import { configure, until } from '../real.ts'
 
 const CHILD = fileURLToPath(new URL('./children/outbox.ts', import.meta.url))
-const ACCOUNTS = size(12, 1000)
+const ACCOUNTS = size(8, 1000)
 /** So many are revoked in one life of the broker, if it lives long enough. */
 const IN_ONE_LIFE = size(4, 25)
 const LONGEST_LIFE_MS = 250

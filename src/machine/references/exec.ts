@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Read } from '../../model/references.ts'
 import { Secret } from '../../model/secret.ts'
 import { refuseStrange, saidBy, surroundingsFor } from './program.ts'
-import type { Surroundings } from './references.ts'
+import type { Surroundings } from './surroundings.ts'
 import { malformed, unread } from './unread.ts'
 
 const SECONDS = 10

@@ -3,7 +3,7 @@ import { delimiter, isAbsolute, join } from 'node:path'
 import type { Read } from '../../model/references.ts'
 import { valueIn } from './exec.ts'
 import { refuseStrange, saidBy, surroundingsFor } from './program.ts'
-import type { Surroundings } from './references.ts'
+import type { Surroundings } from './surroundings.ts'
 import { malformed, unread } from './unread.ts'
 
 /** A person may have to put a finger on something first. */

@@ -1,16 +1,9 @@
-import type { Network } from '../../model/network.ts'
 import type { Read, References } from '../../model/references.ts'
 import { readByProgram } from './exec.ts'
 import { readFromOnePassword } from './one-password.ts'
+import type { Surroundings } from './surroundings.ts'
 import { malformed } from './unread.ts'
 import { readFromVault } from './vault.ts'
-
-/** What a reading may make use of. */
-export interface Surroundings {
-  readonly env: NodeJS.ProcessEnv
-  readonly network: Pick<Network, 'fetch'>
-  readonly now: () => Date
-}
 
 type Reading = (reference: string, around: Surroundings) => Promise<Read>
 

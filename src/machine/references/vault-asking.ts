@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ValetkeyError } from '#client'
 import { readOwn } from '../files.ts'
-import type { Surroundings } from './references.ts'
+import type { Surroundings } from './surroundings.ts'
 import { unread } from './unread.ts'
 
 const SECONDS = 10

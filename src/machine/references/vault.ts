@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Read } from '../../model/references.ts'
 import { valueIn } from './exec.ts'
-import type { Surroundings } from './references.ts'
+import type { Surroundings } from './surroundings.ts'
 import { malformed, unread } from './unread.ts'
 import { type Ask, asker, type Said } from './vault-asking.ts'
 
