@@ -27,6 +27,7 @@ export async function lend(
   verb: 'lend' | 'reveal',
   request: LendRequest,
 ): Promise<Lent> {
+  const wish = wishOf(request)
   const passage = await kit.gate.pass(caller, verb, request)
   let giveBack = async () => {}
   return behind(
@@ -34,7 +35,6 @@ export async function lend(
     async () => {
       const of = accountOf(passage, request.address)
       const purpose = readPurpose(request.purpose)
-      const wish = wishOf(request)
       const whole = await freshWhole(kit, of, request.minValidity)
       const mint = verb === 'lend' ? howMinted(kit, whole, wish) : undefined
       if (mint === undefined && wish !== undefined) throw noLess(whole.account)
@@ -56,7 +56,7 @@ export async function lend(
       giveBack = async () => void (await Promise.all([takeBack(kit, lease, opening), before()]))
       return { lease, token: firstOf(credential), fields: worn, tokenType, expiresAt, scopes }
     },
-    ({ lease }) => inWords(lease, wishOf(request)),
+    ({ lease }) => inWords(lease, wish),
   ).catch(async (error: unknown) => {
     // What could not be put on record was not lent, and is not counted.
     await giveBack().catch(() => undefined)

@@ -3,18 +3,15 @@ import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
 import type { Secret } from '../model/secret.ts'
 import type { FlowAnswer } from '../model/words.ts'
 import { readCallback } from '../protocol/callback.ts'
-import { endGrant } from './authorization/end.ts'
 import { exchange } from './authorization/exchange.ts'
 import { memorySchema, type Visiting } from './authorization/memory.ts'
 import { prepare } from './authorization/request.ts'
 import { stillGood } from './authorization/sending.ts'
-import { type Found, knownValues } from './authorization/server.ts'
+import type { Found } from './authorization/server.ts'
 import { refuseForged } from './authorization/signed.ts'
 import { beforehand } from './filled/beforehand.ts'
-import { afterChoice, unkeptIn } from './issued/after-issue.ts'
-import { ISSUED, issuedBefore } from './issued/issued.ts'
-import { isRenewable, renewed } from './issued/renewal.ts'
-import { takenOver } from './issued/taken-over.ts'
+import { afterChoice } from './issued/after-issue.ts'
+import { ofAGrant } from './issued/grant.ts'
 import { comingLater, isSentTo } from './issued/told-values.ts'
 import { recall, remember } from './memory.ts'
 
@@ -28,16 +25,8 @@ export function authorizationCodeFlow(found: Found = { servers: new Map(), keys:
   return {
     id: 'authorization-code',
     label: 'the browser',
-    nature: 'pure',
     comesBack: true,
-
-    takes: [ISSUED],
-
-    async begin(context) {
-      const issued = issuedBefore(context)
-      if (issued !== undefined) return takenOver(context, issued)
-      return asked.begin(context, knownValues(context))
-    },
+    ...ofAGrant(found, asked.begin),
 
     async next(context, memory, answer) {
       const held = recall(memorySchema, memory)
@@ -47,11 +36,6 @@ export function authorizationCodeFlow(found: Found = { servers: new Map(), keys:
         ? send(await stillGood(context, held))
         : comeBack(context, held, memory, answer, found)
     },
-
-    unkept: unkeptIn,
-    renews: isRenewable,
-    refresh: (context, credential) => renewed(context, credential, found),
-    revoke: (context, credential) => endGrant(context, credential, found),
   }
 }
 

@@ -1,19 +1,16 @@
 import { ValetkeyError } from '#client'
 import type { Flow, FlowContext, FlowTurn } from '../model/flow.ts'
 import { credentialOf, type Tokens } from './authorization/credential.ts'
-import { endGrant } from './authorization/end.ts'
-import { type Found, knownValues, standingOf } from './authorization/server.ts'
+import { type Found, standingOf } from './authorization/server.ts'
 import { look } from './device-code/asking.ts'
 import { keyOf, later, memorySchema, type Waiting, waiting } from './device-code/memory.ts'
 import { prepare } from './device-code/request.ts'
 import { beforehand } from './filled/beforehand.ts'
-import { afterChoice, afterIssue, unkeptIn } from './issued/after-issue.ts'
+import { afterChoice, afterIssue } from './issued/after-issue.ts'
 import { askedAfter } from './issued/asked-after.ts'
 import { bindTo, boundBy } from './issued/bound.ts'
-import { ISSUED, issuedBefore } from './issued/issued.ts'
-import { isRenewable, renewed } from './issued/renewal.ts'
+import { ofAGrant } from './issued/grant.ts'
 import { isOpenId, signedIn } from './issued/signed-in.ts'
-import { takenOver } from './issued/taken-over.ts'
 import { comingLater } from './issued/told-values.ts'
 import { recall } from './memory.ts'
 
@@ -33,15 +30,8 @@ export function deviceCodeFlow(found: Found = { servers: new Map(), keys: new Ma
   return {
     id: 'device-code',
     label: 'a code on any device',
-    nature: 'pure',
     comesBack: false,
-    takes: [ISSUED],
-
-    async begin(context) {
-      const issued = issuedBefore(context)
-      if (issued !== undefined) return takenOver(context, issued)
-      return asked.begin(context, knownValues(context))
-    },
+    ...ofAGrant(found, asked.begin),
 
     async next(context, memory, answer) {
       const held = recall(memorySchema, memory)
@@ -51,11 +41,6 @@ export function deviceCodeFlow(found: Found = { servers: new Map(), keys: new Ma
         throw new ValetkeyError('invalid-request', 'the code is entered at the provider')
       return lookAgain(context, held, found)
     },
-
-    unkept: unkeptIn,
-    renews: isRenewable,
-    refresh: (context, credential) => renewed(context, credential, found),
-    revoke: (context, credential) => endGrant(context, credential, found),
   }
 }
 
